@@ -1,0 +1,133 @@
+"""Host time and market time, behind one small interface.
+
+Host time is this machine's monotonic clock: heartbeats, restarts and socket timeouts use it.
+Market time is UTC nanoseconds: strategy, staleness, order deadlines and the broker's cadences use
+it. On a real TWS market time is the wall clock. In a simulated run it lives in one small shared
+file that the pacer alone writes and every other process maps:
+
+    market_now = min(market_ns + (host_now - host_ns) * speed, limit_ns)
+
+`limit_ns` is a leash. The pacer lengthens it only while every service keeps up, so a killed
+service stops the market within one step instead of sleeping through a simulated hour.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+NEW_YORK = ZoneInfo("America/New_York")
+SECOND_NS = 1_000_000_000
+MINUTE_NS = 60 * SECOND_NS
+
+_COUNT = struct.Struct("<Q")
+_SEGMENT = struct.Struct("<qqdq")  # host_ns, market_ns, speed, limit_ns
+_FILE_BYTES = _COUNT.size + 2 * _SEGMENT.size
+
+
+def host_ns() -> int:
+    """Monotonic host time in nanoseconds; the same for all processes of one machine."""
+    return time.monotonic_ns()
+
+
+class Clock(Protocol):
+    """Market time, UTC nanoseconds since 1970."""
+
+    def now_ns(self) -> int: ...
+
+
+class WallClock:
+    """Market time on a real TWS: the machine's wall clock."""
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of market time that runs evenly from one host instant on.
+
+    `speed` is market seconds per host second (0 holds); `limit_ns` is never passed.
+    """
+
+    host_ns: int
+    market_ns: int
+    speed: float
+    limit_ns: int
+
+    def at(self, host_now_ns: int) -> int:
+        """Market time (UTC ns) at a host instant (monotonic ns)."""
+        elapsed_ns = max(0, host_now_ns - self.host_ns)
+        return max(self.market_ns, min(self.market_ns + int(elapsed_ns * self.speed), self.limit_ns))
+
+
+class ReplayClock:
+    """Reads market time from the pacer's shared file.
+
+    Two slots and a counter: the writer fills the idle slot, then moves the counter in one aligned
+    write. A writer killed half-way leaves the old segment in force, so a reader can never hang.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Maps `path`; FileNotFoundError or ValueError when it is absent or too short."""
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), _FILE_BYTES, access=mmap.ACCESS_READ)
+
+    def segment(self) -> Segment:
+        while True:
+            (count,) = _COUNT.unpack_from(self._map, 0)
+            segment = Segment(*_SEGMENT.unpack_from(self._map, _slot_offset(count)))
+            if _COUNT.unpack_from(self._map, 0)[0] - count < 1:
+                return segment
+
+    def now_ns(self) -> int:
+        return self.segment().at(host_ns())
+
+
+class ClockWriter:
+    """The one writer of a replay clock's file: the pacer, or a stand-alone simulated TWS."""
+
+    def __init__(self, path: Path, start_ns: int) -> None:
+        """Opens `path`, creating it held at `start_ns`; an existing file keeps its time."""
+        fresh = not path.exists() or path.stat().st_size < _FILE_BYTES
+        if fresh:
+            segment = _SEGMENT.pack(host_ns(), start_ns, 0.0, start_ns)
+            draft = path.with_suffix(".draft")
+            draft.write_bytes(_COUNT.pack(0) + segment + segment)
+            draft.replace(path)
+        self._file = path.open("r+b")
+        self._map = mmap.mmap(self._file.fileno(), _FILE_BYTES)
+        self.reader = ReplayClock(path)
+
+    def run(self, market_ns: int, speed: float, limit_ns: int) -> None:
+        """From now on market time runs from `market_ns` at `speed`, never past `limit_ns`.
+
+        Raises ValueError when that would move market time backwards.
+        """
+        if market_ns < self.reader.now_ns():
+            raise ValueError(f"market time may not go back to {market_ns}")
+        (count,) = _COUNT.unpack_from(self._map, 0)
+        _SEGMENT.pack_into(
+            self._map, _slot_offset(count + 1), host_ns(), market_ns, speed, limit_ns
+        )
+        _COUNT.pack_into(self._map, 0, count + 1)
+
+    def close(self) -> None:
+        self._map.close()
+        self._file.close()
+
+
+def from_environment() -> Clock:
+    """The clock this process lives by: `TRADER_CLOCK` names a replay clock's file, else wall."""
+    path = os.environ.get("TRADER_CLOCK", "")
+    return ReplayClock(Path(path)) if path else WallClock()
+
+
+def _slot_offset(count: int) -> int:
+    return _COUNT.size + (count % 2) * _SEGMENT.size
