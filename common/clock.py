@@ -64,7 +64,8 @@ class Segment:
     def at(self, host_now_ns: int) -> int:
         """Market time (UTC ns) at a host instant (monotonic ns)."""
         elapsed_ns = max(0, host_now_ns - self.host_ns)
-        return max(self.market_ns, min(self.market_ns + int(elapsed_ns * self.speed), self.limit_ns))
+        ahead_ns = self.market_ns + int(elapsed_ns * self.speed)
+        return max(self.market_ns, min(ahead_ns, self.limit_ns))
 
 
 class ReplayClock:
@@ -83,7 +84,7 @@ class ReplayClock:
         while True:
             (count,) = _COUNT.unpack_from(self._map, 0)
             segment = Segment(*_SEGMENT.unpack_from(self._map, _slot_offset(count)))
-            if _COUNT.unpack_from(self._map, 0)[0] - count < 1:
+            if _COUNT.unpack_from(self._map, 0)[0] == count:
                 return segment
 
     def now_ns(self) -> int:
