@@ -1,0 +1,119 @@
+"""The strategy's arithmetic: plain functions of numbers.
+
+The live deciders call them, and research compiles the very same source. Nothing here knows a
+clock, a message or a broker. Source of every rule: the owner's document as fixed in docs/spec.md.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+def ema_alpha(span: int) -> float:
+    """Weight of the newest close in an EMA of `span` bars: 2 / (span + 1)."""
+    return 2.0 / (span + 1.0)
+
+
+def ema_step(previous: float, close: float, span: int) -> float:
+    """The EMA after one more close; seeded with the first close of the history."""
+    return previous + ema_alpha(span) * (close - previous)
+
+
+def side_of(fast: float, slow: float, before: int) -> int:
+    """+1 BULL when fast > slow, -1 BEAR when fast < slow, else as before."""
+    if fast > slow:
+        return 1
+    if fast < slow:
+        return -1
+    return before
+
+
+def flip_close(fast: float, slow: float, fast_span: int, slow_span: int) -> float:
+    """The next close at which fast and slow would meet; at or below 0: no price could.
+
+    Solves fast + a(c - fast) = slow + b(c - slow) for c, with a, b the two alphas.
+    """
+    a = ema_alpha(fast_span)
+    b = ema_alpha(slow_span)
+    return ((1.0 - b) * slow - (1.0 - a) * fast) / (a - b)
+
+
+def leverage_for_vix(
+    vix: float, base: float, below: tuple[float, ...], leverages: tuple[float, ...]
+) -> float:
+    """Leverage for a VIX level: the first tier with vix < below[i], else base.
+
+    `below` rises. A VIX that is not a number, or not above 0, is no VIX: base.
+    """
+    if not vix > 0.0:
+        return base
+    for i in range(len(below)):
+        if vix < below[i]:
+            return leverages[i]
+    return base
+
+
+def shares_for(equity_usd: float, leverage: float, price_usd: float) -> int:
+    """Whole shares: floor(equity x leverage / price); 0 where any of them is not above 0."""
+    if not (equity_usd > 0.0 and leverage > 0.0 and price_usd > 0.0):
+        return 0
+    return math.floor(equity_usd * leverage / price_usd)
+
+
+def profit_since(
+    shares: float, mark_usd: float, base_shares: float, base_price_usd: float, cash_flow_usd: float
+) -> float:
+    """Profit of the SMH position since a baseline.
+
+    `cash_flow_usd`: money from fills since then (sales +, purchases -) less commissions.
+    """
+    return shares * mark_usd - base_shares * base_price_usd + cash_flow_usd
+
+
+def stop_level(baseline_usd: float, risk_base_usd: float, loss_fraction: float) -> float:
+    """Equity at which the stop fires: baseline less the loss allowed on `risk_base_usd`.
+
+    The two are one amount, unless money was withdrawn since: then the smaller base is stricter.
+    """
+    return baseline_usd - loss_fraction * risk_base_usd
+
+
+def stop_price(equity_usd: float, stop_usd: float, shares: float, mark_usd: float) -> float:
+    """Price at which equity reaches the stop, from equity now at `mark_usd`; 0 when flat."""
+    if shares <= 0.0:
+        return 0.0
+    return mark_usd - (equity_usd - stop_usd) / shares
+
+
+def margin_shares_max(
+    shares: int,
+    init_before_usd: float,
+    init_after_usd: float,
+    equity_with_loan_usd: float,
+    buffer_usd: float,
+) -> int:
+    """Most shares whose initial margin leaves `buffer_usd` of equity with loan value free.
+
+    From one what-if of `shares`, taking margin as proportional to shares; never above `shares`.
+    """
+    per_share = (init_after_usd - init_before_usd) / shares
+    if per_share <= 0.0:
+        return shares
+    room_usd = equity_with_loan_usd - buffer_usd - init_before_usd
+    if room_usd <= 0.0:
+        return 0
+    return min(shares, math.floor(room_usd / per_share))
+
+
+def liquidation_price(
+    excess_liquidity_usd: float, maint_margin_usd: float, shares: float, mark_usd: float
+) -> float:
+    """SMH price at which excess liquidity reaches 0, margin taken as a fixed share of value.
+
+    A fall of d per share costs shares x d of equity and frees rate x shares x d of margin.
+    0 when flat, or when no price above 0 would.
+    """
+    if shares <= 0.0 or mark_usd <= 0.0:
+        return 0.0
+    rate = min(maint_margin_usd / (shares * mark_usd), 0.99)
+    return max(0.0, mark_usd - excess_liquidity_usd / (shares * (1.0 - rate)))

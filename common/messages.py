@@ -1,0 +1,672 @@
+"""Every message of the system, on one page.
+
+Commands are imperative and are asked of one service, which answers Accepted or Refused. Facts are
+past tense or nouns and are published by the one service that `topology.py` names. All are frozen,
+typed and validated when decoded: a NaN, an infinity, a bool for a number or a field too many is
+refused at the door. Units stand last in names: `_usd`, `_ns` (UTC nanoseconds of market time unless
+the name says host), `_s`, `_fraction`. Money and prices are finite floats; shares are whole.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal, get_args
+
+from msgspec import Meta, Struct
+
+Usd = Annotated[float, Meta(ge=-1e12, le=1e12)]
+Price = Annotated[float, Meta(gt=0, le=1e6)]
+Ratio = Annotated[float, Meta(ge=0, le=1e3)]
+Shares = Annotated[int, Meta(ge=0, le=10_000_000)]
+SignedShares = Annotated[int, Meta(ge=-10_000_000, le=10_000_000)]
+Ns = Annotated[int, Meta(ge=0, le=1 << 62)]
+Seconds = Annotated[float, Meta(ge=-1e9, le=1e9)]
+Word = Annotated[str, Meta(max_length=80)]
+Text = Annotated[str, Meta(max_length=2000)]
+
+DataKind = Literal["none", "live", "frozen", "delayed", "delayed_frozen"]
+Side = Literal["BULL", "BEAR"]
+Action = Literal["BUY", "SELL"]
+Purpose = Literal["ENTRY", "EXIT"]
+Reason = Literal["signal", "test", "stop", "bear", "flatten"]
+OrderType = Literal["MKT", "LMT"]
+Mode = Literal["ACTIVE", "HALTED", "LOCKED"]
+AlertLevel = Literal["page", "notice"]
+
+# IB's own strings, then ours: DENIED by us before sending, REJECTED by the broker, UNKNOWN until
+# proven, ABANDONED when it is proven that an entry never reached the broker.
+OrderStatus = Literal[
+    "PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel", "ApiCancelled", "Cancelled",
+    "Filled", "Inactive", "DENIED", "REJECTED", "UNKNOWN", "ABANDONED",
+]  # fmt: skip
+DONE_STATUSES: frozenset[str] = frozenset(
+    {"ApiCancelled", "Cancelled", "Filled", "DENIED", "REJECTED", "ABANDONED"}
+)
+
+
+class Message(Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fields=True, gc=False):
+    """What all messages share: a tuple on the wire, its type's name first."""
+
+
+class Now(Struct, frozen=True, array_like=True, gc=False):
+    """The instant at which a decider judges: market time (UTC ns) and host time (monotonic ns)."""
+
+    market_ns: Ns
+    host_ns: Ns
+
+
+# --- what the loop itself tells a decider ------------------------------------------------------
+
+
+class Started(Message, frozen=True):
+    """The process has folded its journal and joined the bus; `settings_json` are today's."""
+
+    settings_json: Annotated[str, Meta(max_length=20_000)]
+
+
+class Tick(Message, frozen=True):
+    """Time has passed (at least twenty times a host second). Never changes a state by itself."""
+
+
+class DiskState(Message, frozen=True):
+    """Whether the journal's disk has room; without it entries stop and exits still leave."""
+
+    roomy: bool
+    free_mb: Usd
+
+
+class Unanswered(Message, frozen=True):
+    """A command of ours passed its deadline without an answer; it is no longer asked."""
+
+    key: Word
+    command: Word
+
+
+# --- market_feed -------------------------------------------------------------------------------
+
+
+class Quote(Message, frozen=True):
+    """A valid SMH price. `mark_usd` = mid of a fresh uncrossed narrow quote, else last.
+
+    `agree`: mid and last tell the same story, so one sample may confirm a breach.
+    `tick_ns`: market time at which the newest tick behind it was heard.
+    """
+
+    tick_ns: Ns
+    bid_usd: Price | None
+    ask_usd: Price | None
+    last_usd: Price | None
+    mark_usd: Price
+    agree: bool
+    kind: DataKind
+
+
+class VixLevel(Message, frozen=True):
+    """The VIX index, in points, and how it reached us."""
+
+    tick_ns: Ns
+    level: Price
+    kind: DataKind
+
+
+class Session(Message, frozen=True):
+    """Today's (or the coming) regular session and the one after it, in UTC ns.
+
+    `broker_agrees` is None until the broker's liquidHours were seen; False stops entries.
+    """
+
+    day: date
+    open_ns: Ns
+    close_ns: Ns
+    early: bool
+    next_day: date
+    next_open_ns: Ns
+    next_close_ns: Ns
+    broker_agrees: bool | None
+
+
+class OpeningPrint(Message, frozen=True):
+    """The session's official opening price (`official`), or the first valid mid in its place."""
+
+    day: date
+    price_usd: Price
+    official: bool
+
+
+class DailyHistory(Message, frozen=True):
+    """All final daily closes, oldest first, on one split-adjusted scale, not dividend-adjusted."""
+
+    days: Annotated[tuple[date, ...], Meta(max_length=3000)]
+    closes_usd: Annotated[tuple[Price, ...], Meta(max_length=3000)]
+
+
+class DailyBar(Message, frozen=True):
+    """One session's bar: provisional at the close, final once the broker's daily bar confirms."""
+
+    day: date
+    open_usd: Price
+    high_usd: Price
+    low_usd: Price
+    close_usd: Price
+    final: bool
+
+
+class FeedState(Message, frozen=True):
+    """The feed about itself. `problem` is a plain sentence with the mend, or empty."""
+
+    connected: bool
+    kind: DataKind
+    halted: bool
+    competing: bool
+    tick_ns: Ns
+    problem: Text
+
+
+# --- signal_engine -----------------------------------------------------------------------------
+
+
+class Signal(Message, frozen=True):
+    """Both EMAs at a session's close and the side they give.
+
+    `flip_close_usd`: the next close at which the side would turn (None when no price could).
+    """
+
+    day: date
+    fast_usd: Price
+    slow_usd: Price
+    side: Side
+    final: bool
+    bars: Annotated[int, Meta(ge=0, le=100_000)]
+    flip_close_usd: Price | None
+
+
+class SignalChanged(Message, frozen=True):
+    """The side turned at a session's close."""
+
+    day: date
+    before: Side
+    after: Side
+    final: bool
+
+
+class TargetPosition(Message, frozen=True):
+    """What the strategy wants held: leverage x equity in SMH, or nothing (0.0).
+
+    Decided on the final signal of `signal_day`, for the session `day`; void after `valid_until_ns`.
+    """
+
+    day: date
+    signal_day: date
+    leverage: Ratio
+    leverage_why: Text
+    valid_until_ns: Ns
+
+
+# --- risk_monitor ------------------------------------------------------------------------------
+
+
+class BaselineSet(Message, frozen=True):
+    """The equity that the day's stop is measured from, written once and after an entry fill."""
+
+    day: date
+    baseline_usd: Usd
+    shares: Shares
+    price_usd: Price | None
+    source: Word
+    labelled: Text
+
+
+class Equity(Message, frozen=True):
+    """The stop's arithmetic now. `equity_usd` = baseline + profit and loss of SMH since."""
+
+    day: date
+    equity_usd: Usd
+    baseline_usd: Usd
+    stop_usd: Usd
+    stop_price_usd: Price | None
+    shares: SignedShares
+    mark_usd: Price
+    leverage: Ratio
+    flow_usd: Usd
+    source: Word
+    age_s: Seconds
+    armed: bool
+
+
+class StopArmed(Message, frozen=True):
+    day: date
+    stop_usd: Usd
+    stop_price_usd: Price | None
+    shares: Shares
+
+
+class StopHit(Message, frozen=True):
+    """A confirmed breach; stays fired until flat."""
+
+    day: date
+    equity_usd: Usd
+    stop_usd: Usd
+    mark_usd: Price
+    why: Text
+
+
+class Check(Struct, frozen=True, array_like=True, gc=False):
+    name: Word
+    ok: bool
+    detail: Text
+
+
+class GoNoGo(Message, frozen=True):
+    """The readiness line before the entry: each thing that an entry needs, ok or its reason."""
+
+    day: date
+    checks: Annotated[tuple[Check, ...], Meta(max_length=32)]
+
+
+class EntryRefused(Message, frozen=True):
+    """No entry, with the reason a person can act on. `final`: not tried again this session."""
+
+    day: date
+    reason: Text
+    final: bool
+
+
+class EntryClamped(Message, frozen=True):
+    """The margin rule lowered the leverage below the table's."""
+
+    day: date
+    table: Ratio
+    allowed: Ratio
+    why: Text
+
+
+class Entered(Message, frozen=True):
+    day: date
+    shares: Shares
+    price_usd: Price
+    leverage: Ratio
+    equity_usd: Usd
+    again: bool
+
+
+class Exited(Message, frozen=True):
+    day: date
+    shares: Shares
+    price_usd: Price
+    reason: Reason
+    profit_usd: Usd
+    equity_usd: Usd
+
+
+class RiskState(Message, frozen=True):
+    """Mode, alarm and everything that answers "why am I not in the market?"."""
+
+    mode: Mode
+    breached: Text
+    reasons: Annotated[tuple[Text, ...], Meta(max_length=32)]
+    pending: Text
+    shares: SignedShares
+    entry_done: bool
+    stop_fired: bool
+    uninvested_usd: Usd
+    liquidation_price_usd: Price | None
+    protected_by: Text
+
+
+class DaySummary(Message, frozen=True):
+    day: date
+    entries: Annotated[int, Meta(ge=0)]
+    stops: Annotated[int, Meta(ge=0)]
+    exits: Annotated[int, Meta(ge=0)]
+    shares: SignedShares
+    start_equity_usd: Usd
+    equity_usd: Usd
+    return_fraction: Annotated[float, Meta(ge=-100, le=100)]
+
+
+# --- order_executor ----------------------------------------------------------------------------
+
+
+class Order(Struct, frozen=True, array_like=True, gc=False):
+    """An order as decided, independent of any broker.
+
+    `intent_id` is deterministic (session, purpose, attempt) and travels in IB's orderRef.
+    `price_usd` is what it was sized at; past `deadline_ns` (market time) it must not leave.
+    """
+
+    intent_id: Annotated[str, Meta(max_length=32, pattern=r"^\d{8}-(ENTRY|EXIT)-\d{1,3}$")]
+    day: date
+    purpose: Purpose
+    reason: Reason
+    action: Action
+    shares: Annotated[int, Meta(gt=0, le=10_000_000)]
+    order_type: OrderType
+    limit_usd: Price | None
+    outside_rth: bool
+    price_usd: Price
+    deadline_ns: Ns
+
+
+class OrderState(Message, frozen=True):
+    """Where an order stands, as far as it is proven."""
+
+    intent_id: Word
+    purpose: Purpose
+    status: OrderStatus
+    shares: Shares
+    filled: Shares
+    average_usd: Usd
+    reason: Text
+
+
+# --- broker_gateway ----------------------------------------------------------------------------
+
+
+class BrokerLink(Message, frozen=True):
+    """The gateway's word on its TWS. Entries need "ready"; exits of proven quantity need a link.
+
+    down: no connection; reconciling: connected, not yet compared; degraded: TWS has lost IB (1100);
+    ready: compared; locked: wrong account or mode, nothing is sent.
+    """
+
+    state: Literal["down", "reconciling", "degraded", "ready", "locked"]
+    account: Word
+    port: Annotated[int, Meta(ge=0, le=65535)]
+    since_ns: Ns
+    clock_offset_s: Seconds | None
+    reason: Text
+
+
+class AccountSnapshot(Message, frozen=True):
+    """The account as the broker last said it; values of one completed refresh belong together.
+
+    `refreshed_ns`: market time at which the broker completed the refresh (every 3 minutes, or when
+    a position changes). `sma_usd` is None where the broker sends none. `portfolio_margin` is None
+    when unproven. `other_positions_usd` is the market value of everything that is not SMH.
+    """
+
+    refreshed_ns: Ns
+    net_liquidation_usd: Usd
+    cash_usd: Usd
+    equity_with_loan_usd: Usd
+    init_margin_usd: Usd
+    maint_margin_usd: Usd
+    excess_liquidity_usd: Usd
+    sma_usd: Usd | None
+    portfolio_margin: bool | None
+    shares: SignedShares
+    average_cost_usd: Usd
+    mark_usd: Price | None
+    other_positions_usd: Usd
+
+
+class BrokerPnl(Message, frozen=True):
+    """IB's own profit and loss of the SMH position, about once a second (reqPnLSingle)."""
+
+    heard_ns: Ns
+    shares: SignedShares
+    value_usd: Usd
+    unrealized_usd: Usd
+    daily_usd: Usd | None
+
+
+class OrderUpdate(Message, frozen=True):
+    """News of one of our orders from the broker, or the gateway's own verdict on it."""
+
+    intent_id: Word
+    order_id: Annotated[int, Meta(ge=0)]
+    perm_id: Annotated[int, Meta(ge=0)]
+    status: OrderStatus
+    filled: Shares
+    remaining: Shares
+    average_usd: Usd
+    code: int
+    reason: Text
+
+
+class Fill(Message, frozen=True):
+    """One execution, once. `intent_id` is empty when the order was not ours.
+
+    `liquidation`: IB forced it. `revision`: corrections carry the same root id, a higher revision.
+    """
+
+    exec_id: Word
+    revision: Annotated[int, Meta(ge=0)]
+    intent_id: Word
+    action: Action
+    shares: Annotated[int, Meta(gt=0, le=10_000_000)]
+    price_usd: Price
+    filled_ns: Ns
+    liquidation: bool
+
+
+class Commission(Message, frozen=True):
+    exec_id: Word
+    commission_usd: Usd
+
+
+class OrderBook(Message, frozen=True):
+    """Which SMH orders are alive, unknown or foreign; entries need all of it empty.
+
+    `reconciled`: it was compared with the broker since the link came up.
+    """
+
+    reconciled: bool
+    working: Annotated[tuple[Word, ...], Meta(max_length=64)]
+    unknown: Annotated[tuple[Word, ...], Meta(max_length=64)]
+    foreign_buy_shares: Shares
+    foreign_sell_shares: Shares
+
+
+class HaltLatch(Message, frozen=True):
+    """The durable latch at the last hop: HALTED stops entries, LOCKED stops everything."""
+
+    mode: Mode
+    reason: Text
+    since_ns: Ns
+
+
+class MarginPreview(Message, frozen=True):
+    """The answer of a what-if; `problem` says why there is none."""
+
+    key: Word
+    shares: Shares
+    init_before_usd: Usd
+    init_after_usd: Usd
+    maint_after_usd: Usd
+    equity_with_loan_after_usd: Usd
+    commission_usd: Usd
+    problem: Text
+
+
+class BrokerNotice(Message, frozen=True):
+    """A code from TWS that a person should see, translated by the table in `tws_codes.py`."""
+
+    code: int
+    kind: Literal["notice", "reject", "link", "data", "unknown"]
+    text: Text
+    mend: Text
+
+
+# --- anyone ------------------------------------------------------------------------------------
+
+
+class Heartbeat(Message, frozen=True):
+    """Said by the work loop after a completed cycle, so a stuck loop falls silent.
+
+    `caught_up_ns`: market time up to which everything heard was worked off. `said`: per topic kept
+    for the session, how many facts this epoch has said, so that a hearer notices what it missed.
+    """
+
+    pid: int
+    ready: bool
+    busy: bool
+    caught_up_ns: Ns
+    build: Word
+    settings_hash: Word
+    verdict: Text
+    said: Annotated[tuple[tuple[Word, int], ...], Meta(max_length=16)]
+
+
+class Alert(Message, frozen=True):
+    """What a person must know: a page repeats until acknowledged, a notice is said once.
+
+    `code` names the condition, so that the same trouble is one alert; `raised` False ends it.
+    """
+
+    level: AlertLevel
+    code: Word
+    text: Text
+    raised: bool
+
+
+class Pace(Message, frozen=True):
+    """The pacer's word in a simulated run: speed of market time and who holds it."""
+
+    speed: Annotated[float, Meta(ge=0, le=1e6)]
+    held_by: Text
+    days_done: Annotated[int, Meta(ge=0)]
+
+
+class RunEnded(Message, frozen=True):
+    """The simulated days that were asked for are over."""
+
+    days: Annotated[int, Meta(ge=0)]
+
+
+# --- commands and their answers ----------------------------------------------------------------
+
+
+class PlaceOrder(Message, frozen=True):
+    """risk_monitor to order_executor: bring this order about and follow its life."""
+
+    key: Word
+    deadline_ns: Ns
+    order: Order
+
+
+class SubmitOrder(Message, frozen=True):
+    """To broker_gateway: send this order once. The same key again is the same order."""
+
+    key: Word
+    deadline_ns: Ns
+    order: Order
+
+
+class CancelOrder(Message, frozen=True):
+    """order_executor to broker_gateway: cancel the order of this intent."""
+
+    key: Word
+    deadline_ns: Ns
+    intent_id: Word
+    why: Text
+
+
+class PreviewMargin(Message, frozen=True):
+    """risk_monitor to broker_gateway: what-if for a purchase; answered again by MarginPreview."""
+
+    key: Word
+    deadline_ns: Ns
+    shares: Annotated[int, Meta(gt=0, le=10_000_000)]
+
+
+class Halt(Message, frozen=True):
+    """No new risk from now on; exits go. Durable."""
+
+    key: Word
+    deadline_ns: Ns
+    by: Word
+    reason: Text
+
+
+class Resume(Message, frozen=True):
+    """Leave HALTED, after the person has seen what differs."""
+
+    key: Word
+    deadline_ns: Ns
+    by: Word
+
+
+class Flatten(Message, frozen=True):
+    """Sell all SMH now (or at the next open) and stay out until resumed."""
+
+    key: Word
+    deadline_ns: Ns
+    by: Word
+
+
+class Adopt(Message, frozen=True):
+    """Take the SMH position that was found as ours."""
+
+    key: Word
+    deadline_ns: Ns
+    by: Word
+
+
+class Unlock(Message, frozen=True):
+    """Leave LOCKED, with the reason on record."""
+
+    key: Word
+    deadline_ns: Ns
+    by: Word
+    reason: Text
+
+
+class AckAlerts(Message, frozen=True):
+    """A person has seen the pages; they stop repeating."""
+
+    key: Word
+    deadline_ns: Ns
+    by: Word
+
+
+class TestAlert(Message, frozen=True):
+    """Send a page through the alert command, to see that it arrives."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    key: Word
+    deadline_ns: Ns
+
+
+class Recap(Message, frozen=True):
+    """Say your state again: asked by a hearer that starts or has missed something."""
+
+    key: Word
+    deadline_ns: Ns
+
+
+class Accepted(Message, frozen=True):
+    """The answer yes: done, or already done before under the same key."""
+
+    key: Word
+    note: Text
+
+
+class Refused(Message, frozen=True):
+    """The answer no, with the reason a person can act on. Nothing was changed."""
+
+    key: Word
+    reason: Text
+
+
+Internal = Started | Tick | DiskState | Unanswered
+Fact = (
+    Quote | VixLevel | Session | OpeningPrint | DailyHistory | DailyBar | FeedState
+    | Signal | SignalChanged | TargetPosition
+    | BaselineSet | Equity | StopArmed | StopHit | GoNoGo | EntryRefused | EntryClamped
+    | Entered | Exited | RiskState | DaySummary
+    | OrderState
+    | BrokerLink | AccountSnapshot | BrokerPnl | OrderUpdate | Fill | Commission | OrderBook
+    | HaltLatch | MarginPreview | BrokerNotice
+    | Heartbeat | Alert | Pace | RunEnded
+)  # fmt: skip
+Command = (
+    PlaceOrder | SubmitOrder | CancelOrder | PreviewMargin | Halt | Resume | Flatten | Adopt
+    | Unlock | AckAlerts | TestAlert | Recap
+)  # fmt: skip
+Answer = Accepted | Refused
+FACTS: tuple[type[Message], ...] = get_args(Fact)
+COMMANDS: tuple[type[Message], ...] = get_args(Command)
+ANSWERS: tuple[type[Message], ...] = get_args(Answer)
+INTERNALS: tuple[type[Message], ...] = get_args(Internal)
