@@ -75,6 +75,13 @@ class DiskState(Message, frozen=True):
     free_mb: Usd
 
 
+class Silence(Message, frozen=True):
+    """A topic that topology gives a longest silence has fallen silent (or speaks again)."""
+
+    topic: Word
+    silent: bool
+
+
 class Unanswered(Message, frozen=True):
     """A command of ours passed its deadline without an answer; it is no longer asked."""
 
@@ -650,7 +657,7 @@ class Refused(Message, frozen=True):
     reason: Text
 
 
-Internal = Started | Tick | DiskState | Unanswered
+Internal = Started | Tick | DiskState | Silence | Unanswered
 Fact = (
     Quote | VixLevel | Session | OpeningPrint | DailyHistory | DailyBar | FeedState
     | Signal | SignalChanged | TargetPosition
