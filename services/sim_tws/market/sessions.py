@@ -1,0 +1,80 @@
+"""The exchange's sessions: holidays, early closes and daylight saving from exchange_calendars."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from datetime import date, timedelta
+from functools import cached_property
+
+from services.sim_tws.market.interface import SessionTimes
+
+_FULL_DAY_NS = int(timedelta(hours=6.5).total_seconds()) * 1_000_000_000
+
+
+class Sessions:
+    """The XNYS sessions from `first_day` to `last_day`, read at the first question.
+
+    Importing exchange_calendars and building one calendar takes about a second, whatever its
+    range, so nothing is paid before somebody asks.
+    """
+
+    def __init__(self, first_day: date, last_day: date) -> None:
+        self.first_day = first_day
+        self.last_day = last_day
+
+    @cached_property
+    def all(self) -> list[SessionTimes]:
+        """Every session, oldest first."""
+        from exchange_calendars.exchange_calendar_xnys import (  # noqa: PLC0415 - slow import
+            XNYSExchangeCalendar,
+        )
+
+        # The calendar refuses a range without a session, so it is built a fortnight wider.
+        margin = timedelta(days=14)
+        calendar = XNYSExchangeCalendar(
+            start=(self.first_day - margin).isoformat(), end=(self.last_day + margin).isoformat()
+        )
+        days = calendar.opens.index.date
+        opens_ns = calendar.opens.to_numpy(dtype="datetime64[ns]").astype("int64").tolist()
+        closes_ns = calendar.closes.to_numpy(dtype="datetime64[ns]").astype("int64").tolist()
+        return [
+            SessionTimes(day, open_ns, close_ns, close_ns - open_ns < _FULL_DAY_NS)
+            for day, open_ns, close_ns in zip(days, opens_ns, closes_ns, strict=True)
+            if self.first_day <= day <= self.last_day
+        ]
+
+    @cached_property
+    def _by_day(self) -> dict[date, int]:
+        return {session.date: index for index, session in enumerate(self.all)}
+
+    @cached_property
+    def _days(self) -> list[date]:
+        return [session.date for session in self.all]
+
+    @cached_property
+    def _opens_ns(self) -> list[int]:
+        return [session.open_ns for session in self.all]
+
+    @cached_property
+    def _closes_ns(self) -> list[int]:
+        return [session.close_ns for session in self.all]
+
+    def on(self, day: date) -> SessionTimes | None:
+        index = self._by_day.get(day)
+        return None if index is None else self.all[index]
+
+    def at_or_after(self, ts_ns: int) -> SessionTimes:
+        """The running or the next session; LookupError after the last close."""
+        index = bisect_right(self._closes_ns, ts_ns)
+        if index == len(self.all):
+            raise LookupError(f"the market's last session is {self.last_day}")
+        return self.all[index]
+
+    def before(self, day: date, count: int) -> list[SessionTimes]:
+        """The last `count` sessions before `day`, oldest first."""
+        end = bisect_left(self._days, day)
+        return self.all[max(0, end - count) : end]
+
+    def opened_by(self, ts_ns: int) -> int:
+        """How many sessions had opened at `ts_ns`: `all[:n]`."""
+        return bisect_right(self._opens_ns, ts_ns)
