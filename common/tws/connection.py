@@ -1,0 +1,280 @@
+"""One API connection to TWS or IB Gateway, for ever: connect, watch, drop when frozen, reconnect.
+
+The library is transport and decoder here. Its own start-up sync is not used: it only logs a
+request that timed out and calls itself connected all the same. Whoever owns the connection asks
+for what it needs after LinkUp and waits for TWS's End messages.
+
+Each connection gets a fresh `IB`, so nothing survives from the last one; `prepare` is called with
+it before a byte is sent, and is the place to replace `ib.wrapper` callbacks or subscribe to events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ib_insync import IB
+
+from common.clock import SECOND_NS, Clock
+from common.settings import Settings
+from common.tws.link_messages import ClockCompared, LinkDown, LinkMessage, LinkUp, TwsError
+
+log = logging.getLogger(__name__)
+
+Library: Any = IB  # the library is annotated in part only, so its objects are taken as they come
+
+RECONNECT_S = (0.5, 1.0, 2.0, 5.0)
+"""Host seconds between attempts, the last one for ever. IB holds an old session for a while."""
+
+PROBE_S = 1.0
+"""Host seconds between time requests, which prove that TWS answers and compare the clocks."""
+
+COMPARISONS = 5
+
+TWS_REQUESTS_PER_S = 45
+"""What the library sends at most in a second before it queues; TWS cuts off at 50."""
+
+FIRST_REQUEST_ID = 1_500_000_000
+"""Request ids start here, so that an error's id tells a request from an order."""
+
+
+class TwsConnection:
+    """Keeps one connection up. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        client_id: int,
+        on_event: Callable[[LinkMessage], None],
+        prepare: Callable[[Any], None],
+    ) -> None:
+        self._broker = settings.broker
+        self._ports = _ports(settings)
+        self._clock = clock
+        self._client_id = client_id
+        self._on_event = on_event
+        self._prepare = prepare
+        self._ended: asyncio.Event = asyncio.Event()
+        self._end_reason = ""
+        self._said_down = ""
+        self._answered = asyncio.Event()
+        self._answer_seconds = 0
+        self._sent_at: deque[float] = deque()
+        self.ib: Any = Library()
+        self.connected = False
+        """The handshake is complete and the socket is up."""
+
+    async def run(self) -> None:
+        """Connects and reconnects until cancelled; then the socket is closed, orders stay."""
+        attempt = 0
+        try:
+            while True:
+                if await self._connect():
+                    attempt = 0
+                    await self._watch()
+                else:
+                    attempt += 1
+                await asyncio.sleep(RECONNECT_S[min(attempt, len(RECONNECT_S) - 1)])
+        finally:
+            self._close()
+
+    def drop(self, reason: str) -> None:
+        """Ends this connection; run() makes the next one. Nothing happens when there is none."""
+        if self.connected:
+            self._end(reason)
+
+    @property
+    def requests_last_s(self) -> int:
+        """Messages sent in the last second of host time."""
+        horizon = time.monotonic() - 1.0
+        while self._sent_at and self._sent_at[0] < horizon:
+            self._sent_at.popleft()
+        return len(self._sent_at)
+
+    @property
+    def order_room(self) -> bool:
+        """Whether a message sent now reaches the socket at once, not the library's queue."""
+        return self.connected and self.requests_last_s < TWS_REQUESTS_PER_S - 1
+
+    async def request_room(self) -> None:
+        """Waits until a request may be sent and still leaves orders their share."""
+        while self.requests_last_s >= self._broker.requests_per_s_max:
+            await asyncio.sleep(0.02)
+
+    async def _connect(self) -> bool:
+        refused = 0
+        for port in self._ports:
+            try:
+                await self._handshake(port)
+            except ConnectionRefusedError:
+                refused += 1
+            except OSError as error:
+                reason = self._end_reason or f"no API handshake ({error or type(error).__name__})"
+                self._close()
+                self._say_down(f"{self._broker.host}:{port}: {reason}", listening=True)
+                return False
+            else:
+                return True
+        ports = ", ".join(str(port) for port in self._ports)
+        self._say_down(
+            f"nothing listens on {self._broker.host} port {ports}: start TWS or IB Gateway, enable "
+            "its API socket, or set broker.port",
+            listening=refused < len(self._ports),
+        )
+        return False
+
+    async def _handshake(self, port: int) -> None:
+        """One attempt on one port. Raises OSError or TimeoutError; LinkUp is said on success."""
+        self._close()
+        self._ended.clear()
+        self._end_reason = ""
+        ib = self.ib = Library()
+        self._sent_at.clear()
+        self._count_requests(ib)
+        ib.wrapper.clientId = self._client_id
+        ib.wrapper.currentTime = self._time_answered
+        library_error = ib.wrapper.error
+        next_order_id = 0
+
+        def error(ref_id: int, code: int, text: str, advanced: str = "") -> None:
+            self._on_event(TwsError(ref_id, code, text[:2000]))
+            if not self.connected and code == 326:
+                self._end(f"client id {self._client_id} is in use by another program (326)")
+            library_error(ref_id, code, text, advanced)
+
+        def next_valid_id(order_id: int) -> None:
+            nonlocal next_order_id
+            next_order_id = max(next_order_id, order_id)
+
+        ib.wrapper.error = error
+        ib.wrapper.nextValidId = next_valid_id
+        ib.client.apiError += lambda text: self._end(text) if ib is self.ib else None
+        ib.disconnectedEvent += lambda: self._end("closed") if ib is self.ib else None
+        self._prepare(ib)
+        attempt = asyncio.ensure_future(
+            ib.client.connectAsync(
+                self._broker.host, port, self._client_id, self._broker.connect_timeout_s
+            )
+        )
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait({attempt, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not attempt.done():
+                raise ConnectionError(self._end_reason)
+            attempt.result()
+        finally:
+            ended.cancel()
+            attempt.cancel()
+        ib.client.updateReqId(FIRST_REQUEST_ID)
+        self.connected = True
+        self._said_down = ""
+        accounts = tuple(ib.client.getAccounts())
+        log.info("connected to port %d, server version %d", port, ib.client.serverVersion())
+        self._on_event(LinkUp(port, ib.client.serverVersion(), accounts, next_order_id))
+
+    def _count_requests(self, ib: Any) -> None:
+        send = ib.client.sendMsg
+
+        def counted(text: str | None) -> None:
+            if text:  # the library calls itself with None to empty its queue
+                self._sent_at.append(time.monotonic())
+            send(text)
+
+        ib.client.sendMsg = counted
+
+    async def _watch(self) -> None:
+        """Asks for TWS's time until the connection ends, by itself or as frozen."""
+        silences = 0
+        offsets_s: deque[float] = deque(maxlen=COMPARISONS)
+        while not self._ended.is_set():
+            self._answered.clear()
+            sent_ns = self._clock.now_ns()
+            self.ib.client.reqCurrentTime()
+            if await self._answer_within(self._broker.frozen_after_s):
+                if silences == 0:  # an answer after a silence may belong to the earlier question
+                    heard_ns = self._clock.now_ns()
+                    offsets_s.append(clock_offset_s(sent_ns, heard_ns, self._answer_seconds))
+                    self._say_offset(heard_ns, offsets_s)
+                silences = 0
+                await self._pause(PROBE_S)
+            elif not self._ended.is_set():
+                silences += 1
+                if silences == 2:
+                    self._end(
+                        f"TWS is frozen: no answer to two time requests within "
+                        f"{self._broker.frozen_after_s:g} s each"
+                    )
+        self._close()
+        self._say_down(self._end_reason or "the connection was closed", listening=False)
+
+    def _say_offset(self, heard_ns: int, offsets_s: deque[float]) -> None:
+        if len(offsets_s) == COMPARISONS:
+            self._on_event(ClockCompared(heard_ns, round(statistics.median(offsets_s), 3)))
+
+    async def _answer_within(self, timeout_s: float) -> bool:
+        answered = asyncio.ensure_future(self._answered.wait())
+        ended = asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait(
+                {answered, ended}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            return answered.done()
+        finally:
+            answered.cancel()
+            ended.cancel()
+
+    async def _pause(self, pause_s: float) -> None:
+        """Sleeps, or returns at once when the connection ends."""
+        try:
+            await asyncio.wait_for(self._ended.wait(), pause_s)
+        except TimeoutError:
+            return
+
+    def _time_answered(self, seconds: int) -> None:
+        self._answer_seconds = seconds
+        self._answered.set()
+
+    def _end(self, reason: str) -> None:
+        self._end_reason = self._end_reason or reason
+        self.connected = False
+        self._ended.set()
+
+    def _close(self) -> None:
+        """Lets go of the socket at once, even when TWS has stopped reading it."""
+        self.connected = False
+        transport = self.ib.client.conn.transport
+        if transport is not None:
+            transport.abort()
+        self.ib.client.reset()
+        self.ib.wrapper.connectionClosed()  # whoever awaits an answer gets a ConnectionError
+
+    def _say_down(self, reason: str, *, listening: bool) -> None:
+        if reason != self._said_down:
+            self._said_down = reason
+            log.warning("not connected: %s", reason)
+            self._on_event(LinkDown(reason[:2000], listening))
+
+
+def clock_offset_s(sent_ns: int, heard_ns: int, answer_seconds: int) -> float:
+    """Our clock less TWS's in s, from one question; what the way there and back explains is 0.
+
+    TWS answers in whole seconds, so one comparison is off by up to half a second.
+    """
+    middle_s = ((sent_ns + heard_ns) / 2 - answer_seconds * SECOND_NS) / SECOND_NS - 0.5
+    slack_s = (heard_ns - sent_ns) / 2 / SECOND_NS
+    if abs(middle_s) <= slack_s:
+        return 0.0
+    return middle_s - slack_s if middle_s > 0 else middle_s + slack_s
+
+
+def _ports(settings: Settings) -> tuple[int, ...]:
+    if settings.broker.port:
+        return (settings.broker.port,)
+    paper = settings.account.mode == "paper"
+    return settings.broker.paper_ports if paper else settings.broker.live_ports
