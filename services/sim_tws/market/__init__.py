@@ -11,6 +11,7 @@ from services.sim_tws.market.interface import (
     SessionTimes,
     Tick,
 )
+from services.sim_tws.market.replay import replay
 from services.sim_tws.market.synthetic import DEFAULT_START, synthetic
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "MarketDataError",
     "SessionTimes",
     "Tick",
+    "replay",
     "synthetic",
 ]

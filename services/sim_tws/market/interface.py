@@ -74,8 +74,9 @@ class Market(Protocol):
     """Prices of SMH and VIX from the open of `first_day` to the end of `last_day`.
 
     Asking for an instant before `first_day`, a session after `last_day`, or another symbol raises
-    LookupError. Prices are those of their own day (before a split: undivided); bars are adjusted
-    for the splits up to the moment they are asked as of, as a broker would show them then.
+    LookupError. Prices are those of their own day (before a split: undivided). Bars are adjusted
+    for the splits up to the day `as_of`, by default the day they end on: a broker shows history
+    adjusted up to the day of the request, so on a split's morning `as_of` is that day.
     """
 
     @property
@@ -112,14 +113,18 @@ class Market(Protocol):
     def closing_print(self, symbol: str, day: date) -> float:
         """Official closing auction price, the day's last print; LookupError without one."""
 
-    def bars(self, symbol: str, start_ns: int, end_ns: int, bar_s: int) -> list[Bar]:
+    def bars(
+        self, symbol: str, start_ns: int, end_ns: int, bar_s: int, as_of: date | None = None
+    ) -> list[Bar]:
         """Regular-session bars that start in [start, end), from what had happened by `end_ns`.
 
         `bar_s` divides an hour (else ValueError); bars begin on its multiples, the first of a
         session at the open. The closing auction, printed at the close, is in no bar but the daily.
         """
 
-    def daily_bars(self, symbol: str, until: date, count: int) -> list[tuple[date, Bar]]:
+    def daily_bars(
+        self, symbol: str, until: date, count: int, as_of: date | None = None
+    ) -> list[tuple[date, Bar]]:
         """The last `count` whole sessions' bars up to and including `until`, oldest first."""
 
     def actions_on(self, day: date) -> list[Action]:

@@ -61,7 +61,7 @@ ACT = (
 )  # fmt: skip
 
 
-def prices_of(
+def scripted_prices(
     act: ActDay, session: SessionTimes, close_before: float, volume: float, size: float
 ) -> DayPrices:
     """The act's day after a close, its moves scaled by `size` (about 1)."""

@@ -30,8 +30,11 @@ PATHS_KEPT = 24
 class DayPriceSource(Protocol):
     """Where the prices come from: files or a seeded model. SMH prices are those of their day."""
 
-    def day(self, symbol: str, session: SessionTimes) -> DayPrices | None:
-        """The session's prices; None when the source has none for that symbol and day."""
+    def has(self, symbol: str, day: date) -> bool:
+        """Whether there are prices of that symbol on that session's day."""
+
+    def day(self, symbol: str, session: SessionTimes) -> DayPrices:
+        """The session's prices, which the source has."""
 
     @property
     def actions(self) -> Sequence[tuple[date, Action]]: ...
@@ -64,21 +67,19 @@ class SessionMarket:
         return self._sessions.before(day, count)
 
     def tick(self, symbol: str, ts_ns: int) -> Tick:
+        _must_be_known(symbol)
         for index in range(self._sessions.opened_by(ts_ns) - 1, -1, -1):
-            path = self._path_of(_known(symbol), self._sessions.all[index])
-            if path is not None:
+            session = self._sessions.all[index]
+            if self._source.has(symbol, session.date):
+                path = self._path_of(symbol, session)
                 count = path.ticks_until(ts_ns)
                 return path.ticks(slice(count - 1, count))[0]
         raise LookupError(f"{symbol}: no price before the open of {self.first_day}")
 
     def path(self, symbol: str, after_ns: int, until_ns: int) -> list[Tick]:
         ticks: list[Tick] = []
-        opened = self._sessions.opened_by
-        # The session before the window still moves its quote once after its close.
-        for session in self._sessions.all[max(0, opened(after_ns) - 1) : opened(until_ns)]:
-            path = self._path_of(_known(symbol), session)
-            if path is not None:
-                ticks += path.between(after_ns, until_ns)
+        for session in self._touched(symbol, after_ns, until_ns):
+            ticks += self._path_of(symbol, session).between(after_ns, until_ns)
         return thinned(ticks)
 
     def opening_print(self, symbol: str, day: date) -> float:
@@ -87,45 +88,53 @@ class SessionMarket:
     def closing_print(self, symbol: str, day: date) -> float:
         return self._prices(symbol, day).close
 
-    def bars(self, symbol: str, start_ns: int, end_ns: int, bar_s: int) -> list[Bar]:
+    def bars(
+        self, symbol: str, start_ns: int, end_ns: int, bar_s: int, as_of: date | None = None
+    ) -> list[Bar]:
         if bar_s <= 0 or 3600 % bar_s:
             raise ValueError(f"a bar of {bar_s} s does not divide an hour")
-        as_of = datetime.fromtimestamp(end_ns / SECOND_NS, UTC).astimezone(NEW_YORK).date()
+        end_day = datetime.fromtimestamp(end_ns / SECOND_NS, UTC).astimezone(NEW_YORK).date()
         bars: list[Bar] = []
-        opened = self._sessions.opened_by
-        for session in self._sessions.all[max(0, opened(start_ns) - 1) : opened(end_ns)]:
-            path = self._path_of(_known(symbol), session)
-            if path is not None:
-                factor = self._split_factor(symbol, session.date, as_of)
-                bars += [_divided(b, factor) for b in path.bars(start_ns, end_ns, bar_s)]
+        for session in self._touched(symbol, start_ns, end_ns):
+            factor = self._split_factor(symbol, session.date, as_of or end_day)
+            path = self._path_of(symbol, session)
+            bars += [_divided(b, factor) for b in path.bars(start_ns, end_ns, bar_s)]
         return bars
 
-    def daily_bars(self, symbol: str, until: date, count: int) -> list[tuple[date, Bar]]:
+    def daily_bars(
+        self, symbol: str, until: date, count: int, as_of: date | None = None
+    ) -> list[tuple[date, Bar]]:
+        _must_be_known(symbol)
         bars: list[tuple[date, Bar]] = []
         whole = self._sessions.before(until + timedelta(days=1), len(self._sessions.all))
         for session in reversed(whole):
             if len(bars) == count:
                 break
-            prices = self._source.day(_known(symbol), session)
-            if prices is not None:
-                factor = self._split_factor(symbol, session.date, until)
-                bars.append((session.date, _divided(_daily_bar(session, prices), factor)))
+            if self._source.has(symbol, session.date):
+                factor = self._split_factor(symbol, session.date, as_of or until)
+                bar = _daily_bar(session, self._source.day(symbol, session))
+                bars.append((session.date, _divided(bar, factor)))
         return bars[::-1]
 
     def actions_on(self, day: date) -> list[Action]:
         return [action for on, action in self._source.actions if on == day]
 
     def _prices(self, symbol: str, day: date) -> DayPrices:
+        _must_be_known(symbol)
         session = self._sessions.on(day)
-        prices = None if session is None else self._source.day(_known(symbol), session)
-        if prices is None:
+        if session is None or not self._source.has(symbol, day):
             raise LookupError(f"{symbol}: no prices on {day}")
-        return prices
+        return self._source.day(symbol, session)
 
-    def _draw(self, symbol: str, session: SessionTimes) -> SessionPath | None:
+    def _touched(self, symbol: str, after_ns: int, until_ns: int) -> list[SessionTimes]:
+        """The sessions with ticks in (after, until]; the one before still closes in it."""
+        _must_be_known(symbol)
+        opened = self._sessions.opened_by
+        sessions = self._sessions.all[max(0, opened(after_ns) - 1) : opened(until_ns)]
+        return [s for s in sessions if self._source.has(symbol, s.date)]
+
+    def _draw(self, symbol: str, session: SessionTimes) -> SessionPath:
         prices = self._source.day(symbol, session)
-        if prices is None:
-            return None
         rng = np.random.default_rng((self._seed, SYMBOLS.index(symbol), session.date.toordinal()))
         if symbol == VIX:
             return draw_index(session, prices, VIX_STEP_S, rng)
@@ -142,10 +151,9 @@ class SessionMarket:
         )
 
 
-def _known(symbol: str) -> str:
+def _must_be_known(symbol: str) -> None:
     if symbol not in SYMBOLS:
         raise LookupError(f"no such symbol here: {symbol}")
-    return symbol
 
 
 def _daily_bar(session: SessionTimes, day: DayPrices) -> Bar:

@@ -109,7 +109,7 @@ class SessionPath:
             np.maximum.reduceat(last, traded).tolist(),
             np.minimum.reduceat(last, traded).tolist(),
             last[np.append(traded[1:], done) - 1].tolist(),
-            np.add.reduceat(size, traded).tolist(),
+            np.add.reduceat(size, traded).astype(float).tolist(),
             np.add.reduceat(last * size, traded).tolist(),
             strict=True,
         )

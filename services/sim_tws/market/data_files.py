@@ -1,0 +1,244 @@
+"""Reads the CSV files of a replay, and refuses by file and row what nobody could trade on.
+
+Columns: daily files `date,open,high,low,close,volume`; intraday files the same with `timestamp`
+(ISO 8601 with its UTC offset, the bar's start) in place of `date`; actions `date,kind,value`.
+Prices and dividends are split-adjusted throughout, as data vendors deliver them. Rows are counted
+as an editor counts lines: the header is row 1.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import pairwise
+from math import isfinite
+from pathlib import Path
+
+from common.clock import SECOND_NS
+from services.sim_tws.market.interface import Action, MarketDataError
+from services.sim_tws.market.session_path import PriceBar
+from services.sim_tws.market.sessions import Sessions
+
+# Outside these years a date is a slip of the pen; the exchange's calendar is known inside them.
+YEAR_MIN, YEAR_MAX = 1970, 2100
+# A close this far from the one before, near a whole split ratio, is a split that was not adjusted.
+SPLIT_MOVE_MIN = 0.35
+SPLIT_RATIOS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20)
+SPLIT_RATIO_TOLERANCE = 0.1
+# Vendors differ by up to 0.2% on a day's extremes; beyond 1% it is another price.
+INTRADAY_MISMATCH_MAX = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class DailyRow:
+    """A session as its file has it; `row` is where."""
+
+    row: int
+    date: date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+def read_daily(path: Path, *, widen: bool = False) -> list[DailyRow]:
+    """The file's days, oldest first; MarketDataError at the first unusable row.
+
+    With `widen` an open or close outside [low, high] widens the range instead of being refused:
+    Cboe's published VIX history has 47 such rows between 1992 and 2006.
+    """
+    rows: list[DailyRow] = []
+    for number, fields in _rows(path, "date"):
+        day = _date(path, number, fields["date"])
+        prices, volume = _prices(path, number, fields, widen=widen)
+        if rows and day <= rows[-1].date:
+            kind = "repeated" if day == rows[-1].date else f"older than {rows[-1].date} above it"
+            raise _refused(path, number, f"date {day} is {kind}")
+        rows.append(DailyRow(number, day, *prices, volume))
+    if not rows:
+        raise MarketDataError(f"{path.name}: no rows below the header")
+    return rows
+
+
+def check_sessions(path: Path, rows: list[DailyRow], sessions: Sessions, *, holes: bool) -> None:
+    """Refuses a row that is no session and, unless `holes` are allowed, a session without a row."""
+    for row in rows:
+        if sessions.on(row.date) is None:
+            raise _refused(path, row.row, f"{row.date} is no session of the exchange")
+    if holes:
+        return
+    for before, row in pairwise(rows):
+        (expected,) = sessions.before(row.date, 1)
+        if expected.date != before.date:
+            raise _refused(path, row.row, f"the session {expected.date} is missing above it")
+
+
+def check_splits(path: Path, rows: list[DailyRow]) -> None:
+    """Refuses a one-day move that looks like a split left in the prices.
+
+    The files are split-adjusted, so no split can be seen in them, listed as an action or not.
+    """
+    for before, row in pairwise(rows):
+        ratio = row.close / before.close
+        fold = max(ratio, 1 / ratio)
+        near = min(SPLIT_RATIOS, key=lambda known: abs(known - fold))
+        if abs(ratio - 1) > SPLIT_MOVE_MIN and abs(fold / near - 1) <= SPLIT_RATIO_TOLERANCE:
+            split = f"{near:g}:1" if ratio < 1 else f"1:{near:g}"
+            raise _refused(
+                path,
+                row.row,
+                f"the close went from {before.close:g} to {row.close:g}, which looks like a"
+                f" {split} split: prices must be split-adjusted, and the split an action",
+            )
+
+
+def read_intraday(
+    path: Path, bar_s: int, sessions: Sessions, daily: dict[date, DailyRow]
+) -> dict[date, list[PriceBar]]:
+    """The file's bars by session, each of `bar_s` seconds, oldest first."""
+    bars: dict[date, list[PriceBar]] = {}
+    last: datetime | None = None
+    for number, fields in _rows(path, "timestamp"):
+        start = _timestamp(path, number, fields["timestamp"])
+        if last is not None and start <= last:
+            kind = "repeated" if start == last else f"older than {last.isoformat()} above it"
+            raise _refused(path, number, f"timestamp {start.isoformat()} is {kind}")
+        last = start
+        (open_, high, low, close), volume = _prices(path, number, fields, widen=False)
+        day = start.date()
+        session = sessions.on(day)
+        if session is None or day not in daily:
+            raise _refused(path, number, f"{day} is not among the daily file's sessions")
+        start_s, rest_ns = divmod(int(start.timestamp()) * SECOND_NS - session.open_ns, SECOND_NS)
+        length_s = (session.close_ns - session.open_ns) // SECOND_NS
+        if rest_ns or start_s % bar_s or not 0 <= start_s <= length_s - bar_s:
+            raise _refused(
+                path, number, f"{start.isoformat()} begins no {bar_s} s bar of the session"
+            )
+        whole = daily[day]
+        if high > whole.high * (1 + INTRADAY_MISMATCH_MAX) or low < whole.low * (
+            1 - INTRADAY_MISMATCH_MAX
+        ):
+            raise _refused(
+                path,
+                number,
+                f"{low:g} to {high:g} is far outside the day's {whole.low:g} to {whole.high:g}",
+            )
+        bars.setdefault(day, []).append(PriceBar(start_s, bar_s, open_, high, low, close, volume))
+    return bars
+
+
+def read_actions(path: Path, sessions: Sessions) -> list[tuple[date, Action]]:
+    """Splits and dividends inside the sessions' range, oldest first.
+
+    Dividends stay as the file has them: per share after all later splits.
+    """
+    actions: list[tuple[date, Action]] = []
+    for number, fields in _rows(path, "date", ("kind", "value")):
+        day = _date(path, number, fields["date"])
+        kind = fields["kind"].strip()
+        value = _number(path, number, "value", fields["value"])
+        if value <= 0:
+            raise _refused(path, number, f"value {fields['value']} is not positive")
+        if actions and day < actions[-1][0]:
+            raise _refused(path, number, f"date {day} is older than {actions[-1][0]} above it")
+        if any(on == day and known.kind == kind for on, known in actions):
+            raise _refused(path, number, f"a second {kind} on {day}")
+        inside = sessions.first_day <= day <= sessions.last_day
+        if inside and sessions.on(day) is None:
+            raise _refused(path, number, f"{day} is no session of the exchange")
+        if kind == "split":
+            action = Action("split", value)
+        elif kind == "dividend":
+            action = Action("dividend", value)
+        else:
+            raise _refused(path, number, f"kind '{kind}' is neither split nor dividend")
+        if inside:
+            actions.append((day, action))
+    return actions
+
+
+def _rows(
+    path: Path,
+    key: str,
+    others: tuple[str, ...] = ("open", "high", "low", "close", "volume"),
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each row's number and its fields by column; every wanted column is there and filled."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as problem:
+        raise MarketDataError(f"{path.name}: {problem.strerror} ({path})") from problem
+    except UnicodeDecodeError as problem:
+        raise MarketDataError(f"{path.name}: not a text file ({problem.reason})") from problem
+    reader = csv.reader(text.splitlines())
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        for wanted in (key, *others):
+            if header.count(wanted) != 1:
+                raise _refused(path, 1, f"needs one column '{wanted}', has {','.join(header)}")
+        for values in reader:
+            if len(values) != len(header):
+                counts = f"{len(values)} fields under {len(header)} columns"
+                raise _refused(path, reader.line_num, counts)
+            yield reader.line_num, dict(zip(header, values, strict=True))
+    except csv.Error as problem:
+        raise _refused(path, reader.line_num, str(problem)) from problem
+
+
+def _prices(
+    path: Path, row: int, fields: dict[str, str], *, widen: bool
+) -> tuple[tuple[float, float, float, float], float]:
+    """(open, high, low, close) and the volume of a row whose prices fit together."""
+    names = ("open", "high", "low", "close")
+    open_, high, low, close = (_number(path, row, name, fields[name]) for name in names)
+    volume = _number(path, row, "volume", fields["volume"])
+    for name, price in zip(names, (open_, high, low, close), strict=True):
+        if price <= 0:
+            raise _refused(path, row, f"{name} {price:g} is not positive")
+    if volume < 0:
+        raise _refused(path, row, f"volume {volume:g} is negative")
+    if high < low:
+        raise _refused(path, row, f"high {high:g} is below low {low:g}")
+    if widen:
+        high, low = max(high, open_, close), min(low, open_, close)
+    for name, price in (("open", open_), ("close", close)):
+        if not low <= price <= high:
+            raise _refused(path, row, f"{name} {price:g} is outside {low:g} to {high:g}")
+    return (open_, high, low, close), volume
+
+
+def _number(path: Path, row: int, name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise _refused(path, row, f"{name} '{text}' is not a number")
+    return value
+
+
+def _date(path: Path, row: int, text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as problem:
+        raise _refused(path, row, f"date '{text}' is not YYYY-MM-DD") from problem
+    if not YEAR_MIN <= day.year <= YEAR_MAX:
+        raise _refused(path, row, f"date {day} is not between {YEAR_MIN} and {YEAR_MAX}")
+    return day
+
+
+def _timestamp(path: Path, row: int, text: str) -> datetime:
+    try:
+        stamp = datetime.fromisoformat(text)
+    except ValueError as problem:
+        raise _refused(path, row, f"timestamp '{text}' is not ISO 8601") from problem
+    if stamp.tzinfo is None:
+        raise _refused(path, row, f"timestamp '{text}' names no UTC offset")
+    return stamp
+
+
+def _refused(path: Path, row: int, reason: str) -> MarketDataError:
+    return MarketDataError(f"{path.name}, row {row}: {reason}")
