@@ -75,6 +75,14 @@ class DiskState(Message, frozen=True):
     free_mb: Usd
 
 
+class JournalDamaged(Message, frozen=True):
+    """The journal was readable only up to `offset` of `file`; what came after is set aside."""
+
+    file: Text
+    offset: Annotated[int, Meta(ge=0)]
+    why: Text
+
+
 class Silence(Message, frozen=True):
     """A topic that topology gives a longest silence has fallen silent (or speaks again)."""
 
@@ -657,7 +665,7 @@ class Refused(Message, frozen=True):
     reason: Text
 
 
-Internal = Started | Tick | DiskState | Silence | Unanswered
+Internal = Started | Tick | DiskState | JournalDamaged | Silence | Unanswered
 Fact = (
     Quote | VixLevel | Session | OpeningPrint | DailyHistory | DailyBar | FeedState
     | Signal | SignalChanged | TargetPosition

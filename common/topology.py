@@ -141,7 +141,7 @@ COMMANDS: dict[type[m.Message], Asked] = {
     m.AckAlerts: Asked((TRADER,), (CONSOLE,), "the person", _PERSON, "pages go on repeating"),
     m.TestAlert: Asked((TRADER,), (CONSOLE,), "the person", _PERSON, "no page arrives"),
     m.Recap: Asked(
-        SPEAKERS,
+        (*SPEAKERS, TRADER),
         SPEAKERS,
         "the asker's loop, until the gap is closed",
         "none",

@@ -1,0 +1,127 @@
+"""The process's place on the bus: one PUB and one ROUTER bound, SUB and DEALERs connected.
+
+Plain synchronous sockets that never block: facts are dropped for a listener that is not there, a
+command to an absent peer is simply not sent (False) and asked again by the loop. Settings and their
+reasons: docs/architecture.md, section "The bus".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import zmq
+
+from common import topology, wire
+from common.messages import Message
+
+Heard = tuple[Literal["fact", "command", "answer"], bytes, bytes]
+"""Kind, peer (the ROUTER's routing id, else empty) and frame."""
+
+# So many frames of one socket are worked off before the next has its turn: a flood of facts must
+# not keep a command waiting.
+_BATCH = 64
+
+
+class Bus:
+    """Sockets of one process. `name` must be in topology; `run_dir` a private 0700 folder."""
+
+    def __init__(self, name: str, run_dir: Path) -> None:
+        self.name = name
+        self._context = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, 64)
+        self._publisher = self._socket(zmq.PUB, high_water=1000)
+        self._router = self._socket(zmq.ROUTER, high_water=100)
+        self._router.set(zmq.ROUTER_MANDATORY, 1)
+        if name in topology.SPEAKERS:
+            self._publisher.bind(topology.facts_endpoint(run_dir, name))
+            self._router.bind(topology.asks_endpoint(run_dir, name))
+        self._subscriber = self._socket(zmq.SUB, high_water=1000)
+        for speaker, facts in topology.heard_by(name).items():
+            self._subscriber.connect(topology.facts_endpoint(run_dir, speaker))
+            self.subscribe(facts)
+        self._dealers: dict[str, zmq.Socket[bytes]] = {}
+        for answerer in topology.answerers_for(name):
+            dealer = self._socket(zmq.DEALER, high_water=100)
+            dealer.set(zmq.IMMEDIATE, 1)  # nothing waits in a queue for a peer that is not there
+            dealer.connect(topology.asks_endpoint(run_dir, answerer))
+            self._dealers[answerer] = dealer
+        self._readers: list[tuple[Literal["fact", "command", "answer"], zmq.Socket[bytes]]] = [
+            ("command", self._router),
+            *(("answer", dealer) for dealer in self._dealers.values()),
+            ("fact", self._subscriber),
+        ]
+        self._poller = zmq.Poller()
+        for _, socket in self._readers:
+            self._poller.register(socket, zmq.POLLIN)
+
+    def _socket(self, kind: int, high_water: int) -> zmq.Socket[bytes]:
+        socket: zmq.Socket[bytes] = self._context.socket(kind)
+        socket.set(zmq.LINGER, 0)
+        socket.set(zmq.SNDHWM, high_water)
+        socket.set(zmq.RCVHWM, high_water)
+        socket.set(zmq.MAXMSGSIZE, wire.FRAME_BYTES_MAX)
+        socket.set(zmq.RECONNECT_IVL, 10)
+        socket.set(zmq.RECONNECT_IVL_MAX, 200)
+        socket.set(zmq.HEARTBEAT_IVL, 1000)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
+        socket.set(zmq.HEARTBEAT_TTL, 3000)
+        return socket
+
+    def subscribe(self, facts: Iterable[type[Message]]) -> None:
+        for fact in facts:
+            self._subscriber.subscribe(wire.topic_of(fact))
+
+    def say(self, frame: bytes) -> None:
+        """Publishes a fact's frame to whoever listens."""
+        self._publisher.send(frame, zmq.NOBLOCK, copy=True)
+
+    def ask(self, answerer: str, frame: bytes) -> bool:
+        """Sends a command; False when the answerer is not there (the loop asks again)."""
+        try:
+            self._dealers[answerer].send(frame, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def answer(self, peer: bytes, frame: bytes) -> bool:
+        """Answers the peer that asked; False when it has gone meanwhile."""
+        try:
+            self._router.send_multipart([peer, frame], zmq.NOBLOCK)
+        except (zmq.Again, zmq.ZMQError):
+            return False
+        return True
+
+    def wait(self, timeout_s: float) -> None:
+        """Returns when something can be heard, or after `timeout_s` of host time."""
+        self._poller.poll(max(0, int(timeout_s * 1000)))
+
+    def heard(self) -> Iterator[Heard]:
+        """Everything that waits, commands first, without blocking."""
+        busy = True
+        while busy:
+            busy = False
+            for kind, socket in self._readers:
+                for _ in range(_BATCH):
+                    try:
+                        if kind == "command":
+                            parts = socket.recv_multipart(zmq.NOBLOCK)
+                            if len(parts) == 2:
+                                yield kind, parts[0], parts[1]
+                        else:
+                            parts = socket.recv_multipart(zmq.NOBLOCK)
+                            if len(parts) == 1:
+                                yield kind, b"", parts[0]
+                    except zmq.Again:
+                        break
+                else:
+                    busy = True
+
+    def descriptors(self) -> list[int]:
+        """File descriptors for an event loop. They signal edges only: drain `heard` each time, and
+        again after sending."""
+        return [int(socket.get(zmq.FD)) for _, socket in self._readers]
+
+    def close(self) -> None:
+        self._context.destroy(linger=0)

@@ -1,0 +1,563 @@
+"""The heart of every service: hear, decide, record, say. No socket, no process, no own clock.
+
+For each message heard: evolve the state, decide, write ONE journal record with the event and all
+its decisions, evolve by each decision, and only then let anything leave. A restart folds the
+journal through the same evolve; a recorded day is judged again through the same decide.
+
+What a decider need not know is done here: sequence numbers and gaps, repeats, facts said again
+for late listeners, commands asked again until answered, topics that fall silent.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from common import topology, wire
+from common.clock import SECOND_NS, Clock
+from common.journal import Journal, JournalDamagedError, read
+from common.messages import (
+    ANSWERS,
+    COMMANDS,
+    FACTS,
+    Accepted,
+    DiskState,
+    Heartbeat,
+    JournalDamaged,
+    Message,
+    Now,
+    Recap,
+    Refused,
+    Session,
+    Silence,
+    Started,
+    Tick,
+    Unanswered,
+)
+from common.settings import Settings
+
+log = logging.getLogger(__name__)
+
+REPEAT_NS = SECOND_NS  # host time between two repeats of a kept fact or an open command
+SESSIONS_KEPT = 2  # a hearer that was away over a session's turn still gets what it missed
+FIRST_FILE = "00000000"  # before any session is known; sorts before every date
+
+_SESSION_TOPICS = frozenset(fact.__name__ for fact in FACTS if topology.keep_of(fact) == "session")
+
+
+class Decider(Protocol):
+    """A pure module of `common/core`; see docs/architecture.md."""
+
+    @property
+    def State(self) -> type[Any]: ...  # noqa: N802  (a class that a module exports)
+    def start(self, settings: Settings) -> Any: ...
+    def evolve(self, state: Any, now: Now, message: Message) -> None: ...
+    def decide(self, state: Any, now: Now, message: Message) -> list[Message]: ...
+    def ready(self, state: Any) -> str: ...
+    def busy(self, state: Any) -> bool: ...
+
+
+class Outlet(Protocol):
+    """Where decisions leave: sockets and an edge, or a simulated world."""
+
+    def say(self, frame: bytes) -> None: ...
+    def ask(self, answerer: str, frame: bytes) -> bool: ...
+    def answer(self, peer: bytes, frame: bytes) -> bool: ...
+    def perform(self, effect: Message) -> None: ...
+
+
+def edge_messages(decider: Any) -> tuple[type[Message], ...]:
+    """The message types between a decider and its own edge (`EDGE_MESSAGES`, or none)."""
+    return tuple(getattr(decider, "EDGE_MESSAGES", ()))
+
+
+@dataclass(slots=True)
+class _Open:
+    """A command that waits for its answer."""
+
+    command: Any
+    answerer: str
+    ask_again_ns: int
+
+
+@dataclass(slots=True)
+class _Kept:
+    file: str
+    seq: int
+    message: Message
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What the loop itself remembers; rebuilt by the fold like the decider's state."""
+
+    epoch: int = 0
+    heard: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    next_seq: dict[str, int] = field(default_factory=dict)
+    last: dict[str, _Kept] = field(default_factory=dict)
+    session: list[_Kept] = field(default_factory=list)
+    open: dict[tuple[str, str], _Open] = field(default_factory=dict)
+
+
+class Engine:
+    """One service's loop. Construct, `restore`, then feed it what is heard."""
+
+    def __init__(
+        self,
+        name: str,
+        decider: Decider,
+        settings: Settings,
+        clock: Clock,
+        host_ns: Callable[[], int],
+        journal: Journal,
+        outlet: Outlet,
+        build: str,
+    ) -> None:
+        self.name = name
+        self.decider = decider
+        self.settings = settings
+        self.state: Any = decider.start(settings)
+        self._clock = clock
+        self._host_ns = host_ns
+        self._journal = journal
+        self._outlet = outlet
+        self._build = build
+        self._memory = _Memory()
+        self._file = FIRST_FILE
+        self._durable: frozenset[type[Message]] = getattr(decider, "DURABLE", frozenset())
+        self._edge_types = frozenset(edge_messages(decider))
+        self._records = wire.record_decoder(edge_messages(decider))
+        self._unsynced = False
+        self._handling = False
+        self._waiting: deque[tuple[Message, str]] = deque()
+        self._latest_day = ""
+        heard = topology.heard_by(name)
+        self._session_speakers = tuple(
+            speaker
+            for speaker, facts in heard.items()
+            if any(topology.keep_of(fact) == "session" for fact in facts)
+        )
+        self._silence_ns = {
+            fact.__name__: int(said.silence_s_max * SECOND_NS)
+            for fact, said in topology.FACTS.items()
+            if name in said.hearers and said.silence_s_max is not None
+        }
+        self._recaps: dict[str, int] = {}
+        self._silent: set[str] = set()
+        self._spoken_ns: dict[str, int] = {}
+        self._speakers_heard: dict[str, int] = {}
+        self._repeat_ns = 0
+        self._roomy = True
+        self.dropped = 0
+        """Messages refused at the door since the start: malformed, foreign or out of table."""
+
+    # --- start -------------------------------------------------------------------------------
+
+    def restore(self) -> int:
+        """Folds the newest journal file, says Started; returns the number of records folded.
+
+        A damaged file is folded up to the damage, set aside, and the decider hears where.
+        """
+        folded, damage = 0, None
+        files = self._journal.files()
+        if files:
+            path = files[-1]
+            self._file = path.stem
+            folded, damage = self._fold_file(path)
+            if damage is None:
+                torn = self._journal.open(path)
+                if torn:
+                    log.warning("cut a torn tail of %d bytes from %s", torn, path.name)
+            else:
+                path.rename(path.with_suffix(f".damaged-{self._host_ns()}"))
+        if not files or damage is not None:
+            if not self._memory.epoch:
+                self._memory.epoch = max(1, self._clock.now_ns())
+            self._begin_file(self._file)
+        elif self._latest_day > self._file:
+            self._begin_file(self._latest_day)
+        self._recaps = dict.fromkeys(self._session_speakers, 0)
+        self._spoken_ns = dict.fromkeys(self._silence_ns, self._host_ns())
+        if damage is not None:
+            log.error("%s", damage)
+            self.hear_local(
+                JournalDamaged(file=damage.path.name, offset=damage.offset, why=damage.why)
+            )
+        self.hear_local(Started(settings_json=self.settings.to_json()))
+        return folded
+
+    def _fold_file(self, path: Path) -> tuple[int, JournalDamagedError | None]:
+        folded = 0
+        evolve = self.decider.evolve
+        try:
+            records = read(path)
+            _, payload = next(records)
+            self._take_header(wire.header_decoder.decode(payload))
+            for _, payload in records:
+                record = self._records.decode(payload)
+                self._remember(record)
+                evolve(self.state, record.now, record.message)
+                self._see_session(record.message)
+                for _, output in record.outputs:
+                    evolve(self.state, record.now, output)
+                    self._see_session(output)
+                folded += 1
+        except JournalDamagedError as damage:
+            return folded, damage
+        except (msgspec.MsgspecError, StopIteration) as error:
+            return folded, JournalDamagedError(path, 0, f"record {folded}: {error}")
+        return folded, None
+
+    def _take_header(self, header: wire.Header) -> None:
+        if header.version != wire.WIRE_VERSION:
+            raise msgspec.ValidationError(f"journal version {header.version}")
+        decode = wire.message_decoder(self._edge_types).decode
+        self.state = msgspec.msgpack.decode(header.state, type=self.decider.State)
+        loop, memory = header.loop, self._memory
+        memory.epoch = loop.epoch
+        memory.heard = {(s, t): (epoch, seq) for s, t, epoch, seq in loop.heard}
+        memory.next_seq = dict(loop.next_seq)
+        for file, seq, raw in loop.kept:
+            self._keep(file, seq, decode(raw))
+        for answerer, raw in loop.asked:
+            command = decode(raw)
+            memory.open[(answerer, command.key)] = _Open(command, answerer, 0)
+
+    def _remember(self, record: wire.Record[Any]) -> None:
+        """The loop's own part of the fold."""
+        memory = self._memory
+        if record.seq:
+            memory.heard[(record.source, type(record.message).__name__)] = (
+                record.epoch,
+                record.seq,
+            )
+        if isinstance(record.message, (Accepted, Refused)):
+            memory.open.pop((record.source, record.message.key), None)
+        elif isinstance(record.message, Unanswered):
+            self._drop_open(record.message.key)
+        for seq, output in record.outputs:
+            if seq:
+                memory.next_seq[type(output).__name__] = seq + 1
+                self._keep(self._file, seq, output)
+            elif isinstance(output, COMMANDS):
+                self._open(output)
+
+    # --- hearing -----------------------------------------------------------------------------
+
+    def hear(self, kind: str, peer: bytes, frame: bytes) -> None:
+        """One frame from the bus. What is malformed or not in the table is counted and dropped."""
+        try:
+            if kind == "fact":
+                self._hear_fact(wire.decode_fact(frame))
+            elif kind == "command":
+                self._hear_command(wire.decode_command(frame), peer)
+            else:
+                self._hear_answer(wire.decode_answer(frame))
+        except wire.WireError as error:
+            self._drop(f"{kind}: {error}")
+
+    def hear_local(self, message: Message, source: str = "") -> None:
+        """A message of the loop itself, or of the service's own edge (`source` "tws")."""
+        self._handle(message, source, 0, 0, b"")
+
+    def _hear_fact(self, envelope: wire.Envelope[Any]) -> None:
+        body, speaker = envelope.body, envelope.speaker
+        kind = type(body)
+        if not topology.speaks(speaker, kind):
+            self._drop(f"{speaker} may not say {kind.__name__}")
+            return
+        self._speakers_heard[speaker] = self._host_ns()
+        if kind is Heartbeat:
+            self._notice_gaps(speaker, envelope.epoch, body)
+            if self.name in topology.HEARTBEAT_HEARERS:
+                self._handle(body, speaker, 0, 0, b"")
+            return
+        topic = kind.__name__
+        self._speaks(topic)
+        epoch, seq = self._memory.heard.get((speaker, topic), (0, 0))
+        if epoch != envelope.epoch:
+            seq = 0
+        if envelope.seq <= seq:
+            return
+        in_order = envelope.seq == max(seq + 1, envelope.floor)
+        if topology.keep_of(kind) == "session" and not in_order:
+            self._recaps[speaker] = self._recaps.get(speaker, 0)
+            return
+        self._memory.heard[(speaker, topic)] = (envelope.epoch, envelope.seq)
+        self._handle(body, speaker, envelope.epoch, envelope.seq, b"")
+
+    def _hear_command(self, envelope: wire.Envelope[Any], peer: bytes) -> None:
+        command = envelope.body
+        row = topology.COMMANDS[type(command)]
+        if envelope.speaker not in row.askers or self.name not in row.answerers:
+            self._drop(f"{envelope.speaker} may not ask {type(command).__name__} here")
+            return
+        if isinstance(command, Recap):
+            self._say_again()
+            self._answer(peer, Accepted(key=command.key, note=""))
+            return
+        if command.deadline_ns and self._clock.now_ns() > command.deadline_ns:
+            self._answer(peer, Refused(key=command.key, reason="too late: past its deadline"))
+            return
+        self._handle(command, envelope.speaker, 0, 0, peer)
+
+    def _hear_answer(self, envelope: wire.Envelope[Any]) -> None:
+        answer, answerer = envelope.body, envelope.speaker
+        if answer.key == self._recap_key(answerer):
+            self._recaps.pop(answerer, None)
+            return
+        if self._memory.open.pop((answerer, answer.key), None) is not None:
+            self._handle(answer, answerer, 0, 0, b"")
+
+    def tick(self) -> None:
+        """Time has passed: repeats, deadlines, silences, and the decider's own Tick."""
+        now_ns = self._host_ns()
+        for topic, limit_ns in self._silence_ns.items():
+            if topic not in self._silent and now_ns - self._spoken_ns[topic] > limit_ns:
+                self._silent.add(topic)
+                self.hear_local(Silence(topic=topic, silent=True))
+        if now_ns - self._repeat_ns >= REPEAT_NS:
+            self._repeat_ns = now_ns
+            self._say_last_again()
+        self._ask_again(now_ns)
+        self.hear_local(Tick())
+
+    def disk_state(self, free_mb: float) -> None:
+        """The driver's look at the journal's disk, a few times a minute."""
+        roomy = free_mb >= self.settings.operation.disk_free_mb_min
+        roomy = roomy and not self._journal.reserve_spent
+        if roomy != self._roomy:
+            self._roomy = roomy
+            self.hear_local(DiskState(roomy=roomy, free_mb=free_mb))
+
+    def heartbeat(self, pid: int) -> None:
+        """Says that the work loop has completed a cycle."""
+        said = tuple(
+            (topic, seq - 1)
+            for topic, seq in self._memory.next_seq.items()
+            if topic in _SESSION_TOPICS
+        )
+        beat = Heartbeat(
+            pid=pid,
+            ready=not self.unready(),
+            busy=bool(self._memory.open) or self.decider.busy(self.state),
+            caught_up_ns=self._clock.now_ns(),
+            build=self._build,
+            settings_hash=self.settings.hash(),
+            verdict=self.unready(),
+            said=said,
+        )
+        self._outlet.say(wire.encode_fact(self._envelope(beat, 0)))
+
+    def unready(self) -> str:
+        """Why this service is not ready, or ""."""
+        alive_ns = self._host_ns() - 2 * REPEAT_NS
+        for speaker in self._recaps:
+            if speaker in topology.DECIDERS and self._speakers_heard.get(speaker, 0) > alive_ns:
+                return f"catching up with {speaker}"
+        return str(self.decider.ready(self.state))
+
+    def settle(self) -> None:
+        """After a batch: what was decided on is made to survive a power cut."""
+        if self._unsynced:
+            self._journal.sync()
+            self._unsynced = False
+
+    # --- deciding ----------------------------------------------------------------------------
+
+    def _handle(self, message: Message, source: str, epoch: int, seq: int, peer: bytes) -> None:
+        if self._handling:  # an edge that answers from within perform() waits for its turn
+            self._waiting.append((message, source))
+            return
+        self._handling = True
+        try:
+            self._judge(message, source, epoch, seq, peer)
+        finally:
+            self._handling = False
+        while self._waiting:
+            waiting, source = self._waiting.popleft()
+            self._handle(waiting, source, 0, 0, b"")
+
+    def _judge(self, message: Message, source: str, epoch: int, seq: int, peer: bytes) -> None:
+        now = Now(market_ns=self._clock.now_ns(), host_ns=self._host_ns())
+        decider, state = self.decider, self.state
+        decider.evolve(state, now, message)
+        outputs = decider.decide(state, now, message)
+        kind = type(message)
+        if not outputs and (kind is Tick or kind is Heartbeat):
+            return
+        numbered = tuple((self._number(output), output) for output in outputs)
+        record = wire.Record(now, source, epoch, seq, message, numbered)
+        self._journal.append(wire.encode_any(record))
+        if outputs:
+            self._unsynced = True
+            if self._durable and any(type(output) in self._durable for output in outputs):
+                self.settle()
+        for number, output in numbered:
+            decider.evolve(state, now, output)
+            self._send(output, number, peer)
+        if peer and not any(isinstance(output, ANSWERS) for output in outputs):
+            log.error("%s was not answered by the decider", kind.__name__)
+        self._see_session(message)
+        for output in outputs:
+            self._see_session(output)
+        if self._latest_day > self._file:
+            self._begin_file(self._latest_day)
+
+    def _number(self, output: Message) -> int:
+        if not topology.speaks(self.name, type(output)):
+            return 0
+        topic = type(output).__name__
+        seq = self._memory.next_seq.get(topic, 1)
+        self._memory.next_seq[topic] = seq + 1
+        return seq
+
+    def _send(self, output: Message, seq: int, peer: bytes) -> None:
+        if seq:
+            self._keep(self._file, seq, output)
+            self._outlet.say(wire.encode_fact(self._envelope(output, seq)))
+        elif isinstance(output, ANSWERS):
+            if peer:
+                self._answer(peer, output)
+        elif isinstance(output, COMMANDS):
+            for opened in self._open(output):
+                self._ask(opened)
+        else:
+            self._outlet.perform(output)
+
+    def _open(self, command: Any) -> list[_Open]:
+        """Keeps a command open toward each of its answerers until they have answered."""
+        opened = []
+        for answerer in topology.COMMANDS[type(command)].answerers:
+            if answerer != self.name:
+                waiting = _Open(command, answerer, 0)
+                self._memory.open[(answerer, command.key)] = waiting
+                opened.append(waiting)
+        return opened
+
+    def _ask(self, waiting: _Open) -> None:
+        waiting.ask_again_ns = self._host_ns() + REPEAT_NS
+        self._outlet.ask(waiting.answerer, wire.encode(self._envelope(waiting.command, 0)))
+
+    def _ask_again(self, now_ns: int) -> None:
+        market_ns = self._clock.now_ns()
+        for waiting in list(self._memory.open.values()):
+            deadline_ns = waiting.command.deadline_ns
+            if deadline_ns and market_ns > deadline_ns:
+                command = waiting.command
+                self._drop_open(command.key)
+                self.hear_local(Unanswered(key=command.key, command=type(command).__name__))
+            elif now_ns >= waiting.ask_again_ns:
+                self._ask(waiting)
+        for speaker, ask_ns in self._recaps.items():
+            if now_ns >= ask_ns:
+                self._recaps[speaker] = now_ns + REPEAT_NS
+                recap = Recap(key=self._recap_key(speaker), deadline_ns=0)
+                self._outlet.ask(speaker, wire.encode(self._envelope(recap, 0)))
+
+    def _drop_open(self, key: str) -> None:
+        for waiting in [open_key for open_key in self._memory.open if open_key[1] == key]:
+            del self._memory.open[waiting]
+
+    def _answer(self, peer: bytes, answer: Message) -> None:
+        self._outlet.answer(peer, wire.encode(self._envelope(answer, 0)))
+
+    # --- saying again ------------------------------------------------------------------------
+
+    def _keep(self, file: str, seq: int, fact: Message) -> None:
+        keep = topology.keep_of(type(fact))
+        if keep == "last":
+            self._memory.last[type(fact).__name__] = _Kept(file, seq, fact)
+        elif keep == "session":
+            self._memory.session.append(_Kept(file, seq, fact))
+
+    def _say_last_again(self) -> None:
+        for kept in self._memory.last.values():
+            self._outlet.say(wire.encode_fact(self._envelope(kept.message, kept.seq)))
+
+    def _say_again(self) -> None:
+        self._say_last_again()
+        for kept in self._memory.session:
+            self._outlet.say(wire.encode_fact(self._envelope(kept.message, kept.seq)))
+
+    def _envelope(self, body: Any, seq: int) -> wire.Envelope[Any]:
+        floor = 0
+        if seq and topology.keep_of(type(body)) == "session":
+            kind = type(body)
+            floor = next((k.seq for k in self._memory.session if type(k.message) is kind), seq)
+        return wire.Envelope(
+            wire.WIRE_VERSION,
+            self.name,
+            self._memory.epoch,
+            seq,
+            floor,
+            self._clock.now_ns(),
+            body,
+        )
+
+    def _notice_gaps(self, speaker: str, epoch: int, beat: Heartbeat) -> None:
+        mine = {fact.__name__ for fact in topology.heard_by(self.name).get(speaker, ())}
+        for topic, said in beat.said:
+            if topic in mine and said:
+                heard_epoch, seq = self._memory.heard.get((speaker, topic), (0, 0))
+                if (heard_epoch != epoch or seq < said) and speaker not in self._recaps:
+                    self._recaps[speaker] = 0
+
+    def _recap_key(self, speaker: str) -> str:
+        return f"recap-{self.name}-{speaker}"
+
+    # --- sessions and silences ---------------------------------------------------------------
+
+    def _see_session(self, message: Message) -> None:
+        if isinstance(message, Session):
+            self._latest_day = max(self._latest_day, f"{message.day:%Y%m%d}")
+
+    def _begin_file(self, name: str) -> None:
+        """A session begins a new journal file, headed by the state that all before it led to."""
+        names = sorted({kept.file for kept in self._memory.session} | {name})
+        kept_from = names[-SESSIONS_KEPT:][0]
+        self._memory.session = [k for k in self._memory.session if k.file >= kept_from]
+        self._file = name
+        raw = self._raw
+        memory = self._memory
+        loop = wire.LoopState(
+            epoch=memory.epoch,
+            heard=tuple((s, t, e, q) for (s, t), (e, q) in memory.heard.items()),
+            next_seq=tuple(memory.next_seq.items()),
+            kept=tuple(
+                (k.file, k.seq, raw(k.message)) for k in (*memory.last.values(), *memory.session)
+            ),
+            asked=tuple((w.answerer, raw(w.command)) for w in memory.open.values()),
+        )
+        header = wire.Header(
+            version=wire.WIRE_VERSION,
+            service=self.name,
+            build=self._build,
+            now=Now(market_ns=self._clock.now_ns(), host_ns=self._host_ns()),
+            settings_json=self.settings.to_json(),
+            loop=loop,
+            state=raw(self.state),
+        )
+        self._journal.begin(name, wire.encode_any(header))
+
+    @staticmethod
+    def _raw(value: object) -> msgspec.Raw:
+        return msgspec.Raw(wire.encode_any(value))
+
+    def _speaks(self, topic: str) -> None:
+        if topic in self._spoken_ns:
+            self._spoken_ns[topic] = self._host_ns()
+            if topic in self._silent:
+                self._silent.discard(topic)
+                self.hear_local(Silence(topic=topic, silent=False))
+
+    def _drop(self, why: str) -> None:
+        self.dropped += 1
+        if self.dropped <= 20 or self.dropped % 1000 == 0:
+            log.warning("dropped message %d: %s", self.dropped, why[:300])

@@ -1,0 +1,209 @@
+"""Append-only journals: framed, checksummed, one file per session, headed by a State record.
+
+Frame: magic, length, crc32, payload. An append is one unbuffered write(); `sync` makes it survive
+a power cut. A tail that was torn by a crash is cut off when the file is opened; damage with sound
+records behind it is never skipped silently: JournalDamagedError names the offset.
+
+On a full disk the reserve file is given up once, so that exits can still be recorded.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+MAGIC = b"TRJ1"
+_FRAME = struct.Struct("<4sII")
+RECORD_BYTES_MAX = 8 * 1024 * 1024
+SUFFIX = ".journal"
+
+
+class JournalDamagedError(Exception):
+    """A record in the middle of a journal cannot be read, though sound ones follow it."""
+
+    def __init__(self, path: Path, offset: int, why: str) -> None:
+        super().__init__(f"{path}: damaged at byte {offset}: {why}")
+        self.path = path
+        self.offset = offset
+        self.why = why
+
+
+class DiskFullError(OSError):
+    """The journal could not be written and the reserve is spent: nothing may leave."""
+
+
+def frame(payload: bytes) -> bytes:
+    """A payload as it stands in the file."""
+    return _FRAME.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
+
+
+def read(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Each record's offset and payload. Ends quietly before a torn tail; JournalDamagedError."""
+    yield from read_bytes(path.read_bytes(), path)
+
+
+def read_bytes(data: bytes, path: Path) -> Iterator[tuple[int, bytes]]:
+    """The same over bytes already read; `path` only names them in an error."""
+    offset = 0
+    while offset < len(data):
+        payload, why = _record_at(data, offset)
+        if payload is None:
+            if _sound_record_after(data, offset + 1):
+                raise JournalDamagedError(path, offset, why)
+            return
+        yield offset, payload
+        offset += _FRAME.size + len(payload)
+
+
+def sound_length(path: Path) -> int:
+    """How many bytes of the file hold whole records, from the start on; JournalDamagedError."""
+    length = 0
+    for offset, payload in read(path):
+        length = offset + _FRAME.size + len(payload)
+    return length
+
+
+def _record_at(data: bytes, offset: int) -> tuple[bytes | None, str]:
+    if len(data) - offset < _FRAME.size:
+        return None, "a torn frame"
+    magic, length, checksum = _FRAME.unpack_from(data, offset)
+    if magic != MAGIC:
+        return None, "no frame begins here"
+    if length > RECORD_BYTES_MAX:
+        return None, f"a length of {length}"
+    payload = data[offset + _FRAME.size : offset + _FRAME.size + length]
+    if len(payload) < length:
+        return None, "a torn record"
+    if zlib.crc32(payload) != checksum:
+        return None, "a wrong checksum"
+    return payload, ""
+
+
+def _sound_record_after(data: bytes, start: int) -> bool:
+    at = data.find(MAGIC, start)
+    while at >= 0:
+        if _record_at(data, at)[0] is not None:
+            return True
+        at = data.find(MAGIC, at + 1)
+    return False
+
+
+class Journal:
+    """The journal of one service: a folder of files named after sessions, the newest one open."""
+
+    def __init__(self, folder: Path, reserve_bytes: int = 0) -> None:
+        """Creates `folder` (0700) and the reserve. Opens no file yet."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self.reserve_spent = False
+        self._reserve = folder / "reserve"
+        self._fd = -1
+        self._length = 0
+        self._make_reserve(reserve_bytes)
+
+    def files(self) -> list[Path]:
+        """All journal files, oldest first."""
+        return sorted(self.folder.glob(f"*{SUFFIX}"))
+
+    def open(self, path: Path) -> int:
+        """Goes on writing at the end of `path`; returns how many bytes of torn tail were cut."""
+        sound = sound_length(path)
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        torn = os.fstat(self._fd).st_size - sound
+        if torn:
+            os.ftruncate(self._fd, sound)
+            os.fdatasync(self._fd)
+        self._length = sound
+        return torn
+
+    def begin(self, name: str, header: bytes) -> Path:
+        """Starts the file `name`, headed by `header`, whole on disk before it bears its name."""
+        path = self.folder / f"{name}{SUFFIX}"
+        draft = path.with_suffix(".draft")
+        data = frame(header)
+        self._retry_with_reserve(lambda: _write_whole(draft, data))
+        draft.replace(path)
+        _sync_folder(self.folder)
+        self.close()
+        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._length = len(data)
+        return path
+
+    def append(self, payload: bytes) -> None:
+        """One record in one write; DiskFullError when it cannot be, and then nothing is there."""
+        data = frame(payload)
+        self._retry_with_reserve(lambda: self._write(data))
+        self._length += len(data)
+
+    def sync(self) -> None:
+        """Returns when everything appended survives a power cut. An error here is fatal: the kernel
+        may have dropped the pages, so a second try would lie."""
+        os.fdatasync(self._fd)
+
+    def delete_before(self, name: str) -> None:
+        """Deletes files of sessions before `name` (retention)."""
+        for path in self.files():
+            if path.stem < name:
+                path.unlink()
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _write(self, data: bytes) -> None:
+        try:
+            written = os.write(self._fd, data)
+        except OSError:
+            os.ftruncate(self._fd, self._length)
+            raise
+        if written < len(data):
+            os.ftruncate(self._fd, self._length)
+            raise OSError(errno.ENOSPC, "a short write")
+
+    def _retry_with_reserve(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self.reserve_spent:
+                raise DiskFullError(error.errno, f"{self.folder}: {error.strerror}") from error
+            self.reserve_spent = True
+            self._reserve.unlink(missing_ok=True)
+            try:
+                write()
+            except OSError as again:
+                raise DiskFullError(again.errno, f"{self.folder}: {again.strerror}") from again
+
+    def _make_reserve(self, reserve_bytes: int) -> None:
+        if reserve_bytes <= 0 or (
+            self._reserve.exists() and self._reserve.stat().st_size == reserve_bytes
+        ):
+            return
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, reserve_bytes)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+            self.reserve_spent = True
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(fd, data) < len(data):
+            raise OSError(errno.ENOSPC, "a short write")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,266 @@
+"""One process: the engine, its sockets, its heartbeat, its log; started by one line.
+
+A service without an edge runs a plain zmq poll loop. One with an edge (a TWS connection) runs the
+same engine on uvloop, which is made current before the edge's libraries are imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from common import clock as clocks
+from common import settings as settings_file
+from common import wire
+from common.bus import Bus
+from common.clock import SECOND_NS, Clock, host_ns
+from common.engine import Decider, Engine
+from common.journal import DiskFullError, Journal
+from common.messages import Message
+from common.settings import Settings
+
+log = logging.getLogger(__name__)
+
+EXIT_SECOND_COPY = 75
+
+
+class Edge(Protocol):
+    """What a service does in the world outside: its TWS connection, its terminal."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, hear: Callable[[Message], None]
+    ) -> None: ...
+    async def start(self) -> None: ...
+    def perform(self, effect: Message) -> None: ...
+    async def stop(self) -> None: ...
+
+
+def main(name: str, decider: Decider, edge: Callable[[], type[Edge]] | None = None) -> None:
+    """Runs the service `name` until it is told to stop.
+
+    `edge` returns the edge's class; it is called after the event loop stands, so that it may import
+    libraries that bind to the loop (ib_insync does).
+    """
+    die_with_parent()
+    var_dir, run_dir = folders()
+    try:
+        settings = settings_file.load()
+    except settings_file.SettingsError as error:
+        sys.exit(f"{name}: {error}")
+    clock = clocks.from_environment()
+    start_log(name, clock)
+    lock = hold_lock(run_dir / f"{name}.lock")
+    if lock is None:
+        log.error("a second copy of %s is running; this one stops", name)
+        sys.exit(EXIT_SECOND_COPY)
+    reserve = int(settings.operation.disk_reserve_mb * 1024 * 1024)
+    journal = Journal(var_dir / "journal" / name, reserve)
+    bus = Bus(name, run_dir)
+    world = _World(bus)
+    engine = Engine(name, decider, settings, clock, host_ns, journal, world, build_hash())
+    driver = _Driver(engine, bus, journal, beat_s=0.05 if _simulated() else 0.5)
+    try:
+        if edge is None:
+            _run_plain(engine, driver)
+        else:
+            _run_with_edge(engine, driver, world, edge, settings, clock)
+    except DiskFullError:
+        log.exception("the journal cannot be written: nothing may leave, stopping")
+        sys.exit(1)
+    finally:
+        bus.close()
+
+
+class _World:
+    """An engine's outlet: the bus, and the edge once there is one."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.say = bus.say
+        self.ask = bus.ask
+        self.answer = bus.answer
+        self.edge: Edge | None = None
+
+    def perform(self, effect: Message) -> None:
+        if self.edge is None:
+            raise TypeError(f"{type(effect).__name__} needs an edge, and this service has none")
+        self.edge.perform(effect)
+
+
+class _Driver:
+    """What both loops do between waits: drain, tick, settle, beat."""
+
+    def __init__(self, engine: Engine, bus: Bus, journal: Journal, beat_s: float) -> None:
+        self.engine = engine
+        self.bus = bus
+        self.beat_s = beat_s
+        self.tick_s = min(beat_s, 0.2)
+        self.stopping = False
+        self._journal_dir = journal.folder
+        self._pid = os.getpid()
+        self._beat_ns = 0
+        self._tick_ns = 0
+        self._disk_ns = 0
+
+    def cycle(self) -> None:
+        """Works off everything that waits, then what time asks for."""
+        for kind, peer, frame in self.bus.heard():
+            self.engine.hear(kind, peer, frame)
+        now_ns = host_ns()
+        if now_ns - self._tick_ns >= self.tick_s * SECOND_NS:
+            self._tick_ns = now_ns
+            self.engine.tick()
+        if now_ns - self._disk_ns >= 5 * SECOND_NS:
+            self._disk_ns = now_ns
+            disk = os.statvfs(self._journal_dir)
+            self.engine.disk_state(disk.f_bavail * disk.f_frsize / 1e6)
+        self.engine.settle()
+        if now_ns - self._beat_ns >= self.beat_s * SECOND_NS:
+            self._beat_ns = now_ns
+            self.engine.heartbeat(self._pid)
+
+
+def _run_plain(engine: Engine, driver: _Driver) -> None:
+    def stop(_signal: int, _frame: object) -> None:
+        driver.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    folded = engine.restore()
+    log.info("started, %d records folded", folded)
+    while not driver.stopping:
+        driver.cycle()
+        driver.bus.wait(driver.tick_s)
+    log.info("stopped")
+
+
+def _run_with_edge(
+    engine: Engine,
+    driver: _Driver,
+    world: _World,
+    edge: Callable[[], type[Edge]],
+    settings: Settings,
+    clock: Clock,
+) -> None:
+    import uvloop  # noqa: PLC0415  (only the services with an edge pay for it)
+
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    edge_class = edge()
+    stopped = asyncio.Event()
+
+    def hear(message: Message) -> None:
+        engine.hear_local(message, source="tws")
+
+    async def run() -> None:
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stopped.set)
+        world.edge = edge_class(settings, clock, hear)
+        folded = engine.restore()
+        log.info("started, %d records folded", folded)
+        await world.edge.start()
+        for descriptor in driver.bus.descriptors():
+            loop.add_reader(descriptor, guarded(driver.cycle))
+        while not stopped.is_set():
+            driver.cycle()
+            try:
+                await asyncio.wait_for(stopped.wait(), driver.tick_s)
+            except TimeoutError:
+                continue
+        for descriptor in driver.bus.descriptors():
+            loop.remove_reader(descriptor)
+        await world.edge.stop()
+        log.info("stopped")
+
+    failure: list[BaseException] = []
+
+    def guarded(cycle: Callable[[], None]) -> Callable[[], None]:
+        """An exception in a callback ends the process, as it does in the plain loop."""
+
+        def run_cycle() -> None:
+            try:
+                cycle()
+            except Exception as error:  # noqa: BLE001  (re-raised by the main coroutine's end)
+                failure.append(error)
+                stopped.set()
+
+        return run_cycle
+
+    loop.run_until_complete(run())
+    if failure:
+        raise failure[0]
+
+
+def folders() -> tuple[Path, Path]:
+    """TRADER_VAR (journals, logs) and TRADER_RUN (sockets, locks); the launcher sets both."""
+    var_dir = Path(os.environ.get("TRADER_VAR", "var"))
+    run_dir = Path(os.environ.get("TRADER_RUN", str(var_dir / "run")))
+    run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return var_dir, run_dir
+
+
+def hold_lock(path: Path) -> int | None:
+    """An exclusive lock for this process's life; None when another process holds it.
+
+    An ipc address can be bound twice, the second silently stealing it; a lock cannot.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def die_with_parent() -> None:
+    """Ends this process when its parent dies (Linux PR_SET_PDEATHSIG): no orphan trades on."""
+    import ctypes  # noqa: PLC0415  (needed once, at the start)
+
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+
+
+def build_hash() -> str:
+    """Twelve hex digits of all the code of the system; two processes that differ are told apart."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for folder in ("common", "services"):
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class _MarketTimeFormatter(logging.Formatter):
+    """UTC of the host, then market time in New York, one line per event."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("%(utc)s [%(market)s ET] %(levelname)s %(name)s: %(message)s")
+        self._clock = clock
+
+    def format(self, record: logging.LogRecord) -> str:
+        utc = datetime.fromtimestamp(record.created, UTC)
+        market = datetime.fromtimestamp(self._clock.now_ns() / 1e9, clocks.NEW_YORK)
+        record.utc = f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+        record.market = f"{market:%Y-%m-%d %H:%M:%S}"
+        return super().format(record).replace("\n", "\n    ")
+
+
+def start_log(name: str, clock: Clock) -> None:
+    """Logs to standard error, which supervisord keeps and rotates."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_MarketTimeFormatter(clock))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("ib_insync").setLevel(logging.ERROR)
+    log.info("%s, wire version %d, pid %d", name, wire.WIRE_VERSION, os.getpid())
+
+
+def _simulated() -> bool:
+    return bool(os.environ.get("TRADER_CLOCK"))
