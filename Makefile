@@ -1,0 +1,53 @@
+# `make` alone prints the targets. Everything runs from .venv, made once from requirements.lock.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+# make run [BROKER=sim|tws] [DATA=dir] [START=YYYY-MM-DD] [DAYS=n] [SECONDS_PER_DAY=s] [SEED=n] [TEST_ENTRY=1]
+RUN_OPTIONS := \
+	$(if $(BROKER),--broker $(BROKER)) \
+	$(if $(DATA),--data $(DATA)) \
+	$(if $(START),--start $(START)) \
+	$(if $(DAYS),--days $(DAYS)) \
+	$(if $(SECONDS_PER_DAY),--seconds-per-day $(SECONDS_PER_DAY)) \
+	$(if $(SEED),--seed $(SEED)) \
+	$(if $(filter-out 0,$(TEST_ENTRY)),--test-entry)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench lock clean
+
+help: ## print the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(READY) ## make .venv from requirements.lock, once
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "trader needs Python 3.11 to 3.13, this is %d.%d: make PYTHON=python3.12 setup" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+run: $(READY) ## the whole system, on the simulated TWS; BROKER=tws: on a real one (paper)
+	@exec $(BIN)/python -m services.run $(RUN_OPTIONS)
+
+test: $(READY) ## all tests: no network, no real TWS
+	$(BIN)/python -m pytest -q -n 2
+
+check: $(READY) ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY) ## the figures of docs/performance.md, measured here
+	$(BIN)/python -m bench
+
+lock: ## renew requirements.lock from pyproject.toml (needs pip-compile from pip-tools)
+	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --extra dev --build-deps-for editable \
+		--allow-unsafe --generate-hashes --strip-extras --no-annotate --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
+
+clean: ## remove .venv and caches; journals and logs in var/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
