@@ -92,7 +92,7 @@ def bend(closes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     share = ramp(len(closes))
     shapes = (np.ones(len(closes)), share, np.sin(np.pi * share))
     weights_fast, weights_slow = (_ema_weights(len(closes), n) for n in (FAST_SPAN, SLOW_SPAN))
-    last = np.eye(len(closes))[-1]
+    last = (np.arange(len(closes)) == len(closes) - 1).astype(float)
     conditions = (
         last - (1 + CLOSE_OVER_FAST) * weights_fast,
         (1 - FAST_OVER_SLOW) * weights_fast - weights_slow,

@@ -98,8 +98,9 @@ class SessionPath:
         )
         if not starts.size:
             return []
+        last_end_ns = int(starts[-1]) + step_ns
         starts[0] = session.open_ns
-        done = min(self.ticks_until(end_ns), self.ticks_until(session.close_ns - 1))
+        done = self.ticks_until(min(end_ns, session.close_ns - 1, last_end_ns - 1))
         firsts = self.ts_ns[:done].searchsorted(starts)
         counts = np.diff(np.append(firsts, done))
         traded = firsts[counts > 0]
@@ -118,7 +119,7 @@ class SessionPath:
         for bar_start_ns, count in zip(starts.tolist(), counts.tolist(), strict=True):
             if count:
                 opened, high, low, close, volume, turnover = next(rows)
-                wap = turnover / volume if volume else close
+                wap = round(turnover / volume, 4) if volume else close
                 bars.append(Bar(bar_start_ns, opened, high, low, close, volume, count, wap))
             else:
                 bars.append(Bar(bar_start_ns, close, close, close, close, 0.0, 0, close))
