@@ -1,0 +1,1 @@
+"""A simulated TWS: the wire protocol, an exchange, an account and faults; see `__main__`."""
