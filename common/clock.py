@@ -28,6 +28,7 @@ MINUTE_NS = 60 * SECOND_NS
 
 _COUNT = struct.Struct("<Q")
 _SEGMENT = struct.Struct("<qqdq")  # host_ns, market_ns, speed, limit_ns
+_HANDOVER_NS = SECOND_NS // 1000
 _FILE_BYTES = _COUNT.size + 2 * _SEGMENT.size
 
 
@@ -102,8 +103,8 @@ class ClockWriter:
             draft = path.with_suffix(".draft")
             draft.write_bytes(_COUNT.pack(0) + segment + segment)
             draft.replace(path)
-        self._file = path.open("r+b")
-        self._map = mmap.mmap(self._file.fileno(), _FILE_BYTES)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _FILE_BYTES)
         self.reader = ReplayClock(path)
 
     def run(self, market_ns: int, speed: float, limit_ns: int) -> None:
@@ -113,15 +114,29 @@ class ClockWriter:
         """
         if market_ns < self.reader.now_ns():
             raise ValueError(f"market time may not go back to {market_ns}")
+        self._write(Segment(host_ns(), market_ns, speed, limit_ns))
+
+    def go_on(self, speed: float, limit_ns: int) -> None:
+        """From where it stands, market time runs at `speed` from now on, never past `limit_ns`.
+
+        A limit that already lies behind holds market time where it is.
+        """
+        old, now_ns = self.reader.segment(), host_ns()
+        if speed < old.speed or limit_ns < old.limit_ns:
+            # Whoever read the old segment a moment ago must not see time go back by the new one.
+            market_ns = old.at(now_ns + _HANDOVER_NS)
+        else:
+            market_ns = old.at(now_ns)
+        self._write(Segment(now_ns, market_ns, speed, max(market_ns, limit_ns)))
+
+    def _write(self, segment: Segment) -> None:
         (count,) = _COUNT.unpack_from(self._map, 0)
-        _SEGMENT.pack_into(
-            self._map, _slot_offset(count + 1), host_ns(), market_ns, speed, limit_ns
-        )
+        packed = (segment.host_ns, segment.market_ns, segment.speed, segment.limit_ns)
+        _SEGMENT.pack_into(self._map, _slot_offset(count + 1), *packed)
         _COUNT.pack_into(self._map, 0, count + 1)
 
     def close(self) -> None:
         self._map.close()
-        self._file.close()
 
 
 def from_environment() -> Clock:

@@ -1,17 +1,9 @@
-"""What keeps one copy of the system running: parent death, the start lock, supervisord's socket.
-
-Measured on Linux with supervisor 4.3: a killed supervisord leaves its children running, and the
-next one starts second copies; binding an ipc path twice silently steals it. So children die with
-their parent, and a lock file that the kernel frees with its holder guards the start.
-"""
+"""supervisord, asked over its unix socket, and the private folder that socket lies in."""
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import http.client
 import os
-import signal
 import socket
 import stat
 import tempfile
@@ -19,23 +11,13 @@ import xmlrpc.client
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
-_PR_SET_PDEATHSIG = 1
 RPC_TIMEOUT_S = 2.0
 
 ProcessState = Literal[
     "STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN"
 ]
-
-
-class AlreadyRunningError(RuntimeError):
-    """Another copy holds the lock; `pid` is its launcher's (0 when it could not be read)."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(f"the system is already running (process {pid or 'unknown'})")
-        self.pid = pid
 
 
 class SupervisorError(RuntimeError):
@@ -48,39 +30,6 @@ class Process(Struct, frozen=True):
     name: str
     state: ProcessState
     pid: int
-
-
-def die_with_parent(parent_pid: int | None = None) -> None:
-    """Have the kernel kill this process when its parent dies; exits if that has happened already.
-
-    SIGKILL, because a stuck process would ignore anything else. `parent_pid`: the parent, where
-    the caller knew it before the fork; without it an orphan is one whose parent is process 1.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if parent_pid is not None and os.getppid() != parent_pid:
-        os._exit(1)
-
-
-class StartLock:
-    """An exclusive lock on a file, held as long as this process lives."""
-
-    def __init__(self, path: Path) -> None:
-        """Takes the lock and writes this process's id; AlreadyRunningError when it is held."""
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-            os.close(descriptor)
-            raise AlreadyRunningError(int(text) if text.isdigit() else 0) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        self._descriptor = descriptor
-
-    def release(self) -> None:
-        os.close(self._descriptor)
 
 
 def private_root() -> Path:
@@ -139,7 +88,8 @@ class Supervisor:
 
     def start(self, name: str) -> None:
         """Starts a stopped process, without waiting for it to be up."""
-        self._call("startProcess", name, False)
+        wait = False
+        self._call("startProcess", name, wait)
 
     def shutdown(self) -> None:
         """Stops every process (SIGTERM, then SIGKILL after its stopwaitsecs) and supervisord."""
@@ -152,11 +102,3 @@ class Supervisor:
                 return getattr(proxy.supervisor, method)(*arguments)
             except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
                 raise SupervisorError(f"supervisord: {method}: {error}") from error
-
-
-def read_json(path: Path, kind: type[Any]) -> Any:
-    """A small JSON file that another process replaces in one step; None while there is none."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return None
