@@ -25,6 +25,7 @@ from services.sim_tws.order_replies import MarginImpact
 from services.sim_tws.orders import Execution, Order, Ticket
 from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
+from services.sim_tws.wire import UNSET_FLOAT_TEXT
 
 Encode = Callable[[int], bytes]  # server version -> payload
 MANUAL_CLIENT = 0  # orders entered in TWS itself, and IB's own liquidations
@@ -204,6 +205,8 @@ class Broker:
         if order.done:
             self.exchange.withdraw(order)
             self._complete(order, f"Filled Size: {order.filled:g}", ts_ns)
+            charged = copy.copy(order)
+            self._say(order, lambda version: order_replies.open_order(charged, version))
         self._say(order, lambda _version: order_replies.commission(fill))
         self.announce_position_change()
         self._one_cancels_all(order, shares)
@@ -340,10 +343,12 @@ class Broker:
         after = self.account.margin_usd(smh_usd, ticket.side * ticket.quantity)
         fee = money.commission_usd(ticket.quantity, 0.0)
         impact = MarginImpact(before, before, equity, after, after, equity - fee, fee)
-        self._tell(client_id, lambda version: order_replies.open_order(order, version))
+        early = self.switches.early_what_if
+        unset = UNSET_FLOAT_TEXT if early else order_replies.PENDING_MARGIN
         self._tell(
-            client_id, lambda version: order_replies.open_order(order, version, impact=impact)
+            client_id, lambda version: order_replies.open_order(order, version, unset_margin=unset)
         )
+        self._tell(client_id, lambda version: order_replies.open_order(order, version, impact))
         return None
 
     def _staged_family(

@@ -40,12 +40,19 @@ class MarginImpact:
         return [*(round(amount, 2) for amount in amounts), self.commission, "", "", "USD"]
 
 
+# How the first reply to a what-if spells its unset margins. ib_insync waits for the second reply
+# only when it reads this spelling; servers that write the other one end its wait too early.
+PENDING_MARGIN = "1.7976931348623157e+308"
+
+
 def open_order(
-    order: Order, version: int, status: str = "", impact: MarginImpact | None = None
+    order: Order,
+    version: int,
+    impact: MarginImpact | None = None,
+    unset_margin: str = UNSET_FLOAT_TEXT,
 ) -> bytes:
     """OPEN_ORDER; `impact` fills in the margins of a what-if."""
     ticket = order.ticket
-    shown = status or order.status
     body: list[Value] = [5, order.order_id, *_head(order, ticket, version)]
     body += [order.client_id, order.perm_id, ticket.outside_rth, ticket.hidden]
     body += [ticket.discretionary_usd, ticket.good_after]
@@ -60,8 +67,8 @@ def open_order(
     body += [0, 0, order.stop_usd, ticket.trailing_percent, "", "", "", 0, 0, 0]
     body += [UNSET_INT, UNSET_INT, "", "", ticket.opt_out_smart_routing]
     body += [ticket.clearing_account, ticket.clearing_intent or "IB", ticket.not_held, 0, ""]
-    body += [ticket.solicited, ticket.what_if, shown]
-    body += _margins(order, impact)
+    body += [ticket.solicited, ticket.what_if, order.status]
+    body += _margins(order, impact, unset_margin)
     body += [impact.warning if impact else "", ticket.randomize_size, ticket.randomize_price, 0]
     body += ["None", *[UNSET_FLOAT_TEXT] * 6, 0, "", "", "", ticket.cash_quantity or 0, 1, 0, 0]
     body += [ticket.use_price_mgmt_algo]
@@ -161,8 +168,8 @@ def _allocation(ticket: Ticket) -> list[Value]:
     ]  # fmt: skip
 
 
-def _margins(order: Order, impact: MarginImpact | None) -> list[Value]:
+def _margins(order: Order, impact: MarginImpact | None, unset: str) -> list[Value]:
     if impact is not None:
         return impact.fields()
     charged = round(order.commission_usd, 6) if order.status == "Filled" else ""
-    return [*[UNSET_FLOAT_TEXT] * 9, charged, "", "", "USD" if charged else ""]
+    return [*[unset] * 9, charged, "", "", "USD" if charged else ""]

@@ -34,6 +34,7 @@ class Switches:
     cancel_by_anyone: bool = True
     own_executions_only: bool = False
     fill_beats_cancel: bool = False
+    early_what_if: bool = False
     # Data
     live_data: bool = True
     delayed_data: bool = True
