@@ -112,9 +112,9 @@ def read_intraday(
         session = sessions.on(day)
         if session is None or day not in daily:
             raise _refused(path, number, f"{day} is not among the daily file's sessions")
-        start_s, rest_ns = divmod(int(start.timestamp()) * SECOND_NS - session.open_ns, SECOND_NS)
+        start_s = int(start.timestamp()) - session.open_ns // SECOND_NS
         length_s = (session.close_ns - session.open_ns) // SECOND_NS
-        if rest_ns or start_s % bar_s or not 0 <= start_s <= length_s - bar_s:
+        if start.microsecond or start_s % bar_s or not 0 <= start_s <= length_s - bar_s:
             raise _refused(
                 path, number, f"{start.isoformat()} begins no {bar_s} s bar of the session"
             )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import ceil, floor
 
 import numpy as np
 import numpy.typing as npt
@@ -158,8 +159,8 @@ def draw_traded(session: SessionTimes, day: DayPrices, rng: np.random.Generator)
     bid_cents = np.where(at_bid, np.floor(cents + 1e-6), np.ceil(cents - 1e-6) - spread)
     bid = np.round(bid_cents / 100, 2)
     ask = np.round((bid_cents + spread) / 100, 2)
-    bid[-1] = round(day.close * (1 - NIGHT_HALF_SPREAD), 2)
-    ask[-1] = round(day.close * (1 + NIGHT_HALF_SPREAD), 2)
+    bid[-1] = floor(100 * day.close * (1 - NIGHT_HALF_SPREAD)) / 100
+    ask[-1] = ceil(100 * day.close * (1 + NIGHT_HALF_SPREAD)) / 100
     return SessionPath(
         session, _stamps(session, seconds), bid, ask, last,
         100 * rng.integers(2, 40, count), 100 * rng.integers(2, 40, count), last_size,

@@ -14,6 +14,7 @@ from services.sim_tws.market import SMH, Market, SessionTimes
 
 STOP_SHARE = 0.02
 ENTRY_BEFORE_CLOSE_NS = 5 * MINUTE_NS
+LOOK_NS = 5 * MINUTE_NS  # short enough that the market leaves no move out
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ def trade(market: Market, sessions: list[SessionTimes], leverage: float) -> list
             deeds.append(Deed(day, "bear exit", session.open_ns))
             cash, shares = baseline, 0.0
         entry_ns = session.close_ns - ENTRY_BEFORE_CLOSE_NS
-        for start_ns in range(session.open_ns - 1, session.close_ns - 1, MINUTE_NS):
-            for tick in market.path(SMH, start_ns, start_ns + MINUTE_NS):
+        for start_ns in range(session.open_ns - 1, session.close_ns - 1, LOOK_NS):
+            if not shares and start_ns + LOOK_NS < entry_ns:
+                continue
+            for tick in market.path(SMH, start_ns, start_ns + LOOK_NS):
                 equity = cash + shares * tick.last
                 if shares and equity <= baseline * (1 - STOP_SHARE):
                     deeds.append(Deed(day, "stop", tick.ts_ns))
