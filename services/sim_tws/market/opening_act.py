@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.clock import MINUTE_NS
 from services.sim_tws.market.interface import SessionTimes
 from services.sim_tws.market.session_path import (
     INTRADAY_VOLUME_SHARE,
@@ -66,7 +67,7 @@ def scripted_prices(
 ) -> DayPrices:
     """The act's day after a close, its moves scaled by `size` (about 1)."""
     opened = round(close_before * (1 + act.gap * size), 2)
-    length_min = (session.close_ns - session.open_ns) // 60_000_000_000
+    length_min = (session.close_ns - session.open_ns) // MINUTE_NS
     bars = []
     start_s, price = 0, opened
     for share, move in act.knots:
