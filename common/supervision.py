@@ -9,27 +9,15 @@ import stat
 import tempfile
 import xmlrpc.client
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from msgspec import Struct
+from common.core.vigil import Process
 
 RPC_TIMEOUT_S = 2.0
-
-ProcessState = Literal[
-    "STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN"
-]
 
 
 class SupervisorError(RuntimeError):
     """supervisord did not answer, or refused; the text says which."""
-
-
-class Process(Struct, frozen=True):
-    """One row of supervisord's table; `pid` is 0 while the process does not exist."""
-
-    name: str
-    state: ProcessState
-    pid: int
 
 
 def private_root() -> Path:

@@ -1,0 +1,83 @@
+"""watchdog: hears Heartbeats; kills what lives but is stuck; says Alert; asks Halt
+of risk_monitor and broker_gateway when processes differ or will not stay up
+
+owns: nothing.   if it dies: supervisord restarts it; until then only the dead are restarted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+
+from common import clock as clocks
+from common import settings as settings_file
+from common.bystander import Bystander
+from common.clock import SECOND_NS, host_ns
+from common.core.vigil import Action, Kill, Start, Vigil
+from common.messages import Alert
+from common.service import build_hash, die_with_parent, folders, hold_lock, start_log
+from common.supervision import Supervisor, SupervisorError
+from common.topology import SPEAKERS, WATCHDOG
+
+log = logging.getLogger(__name__)
+
+LOOK_NS = SECOND_NS // 2
+WATCHED = tuple(speaker for speaker in SPEAKERS if speaker != WATCHDOG)
+
+
+def main() -> None:
+    """Runs until told to stop."""
+    die_with_parent()
+    _, run_dir = folders()
+    settings = settings_file.load()
+    clock = clocks.from_environment()
+    start_log(WATCHDOG, clock)
+    if hold_lock(run_dir / f"{WATCHDOG}.lock") is None:
+        raise SystemExit("a second watchdog is running; this one stops")
+    bystander = Bystander(WATCHDOG, run_dir, settings, clock, build_hash())
+    supervisor = Supervisor(run_dir / "supervisor.sock")
+    vigil = Vigil(settings.operation, WATCHED, WATCHDOG)
+    stopping = False
+
+    def stop(_signal: int, _frame: object) -> None:
+        nonlocal stopping
+        stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    look_ns = 0
+    while not stopping:
+        for beat in bystander.hear(LOOK_NS / SECOND_NS / 4):
+            vigil.heard(beat.speaker, beat.heartbeat)
+        if host_ns() - look_ns >= LOOK_NS:
+            look_ns = host_ns()
+            try:
+                for action in vigil.look(supervisor.processes(), host_ns()):
+                    carry_out(action, bystander, supervisor)
+            except SupervisorError as error:
+                log.warning("%s", error)
+            bystander.beat()
+    bystander.close()
+
+
+def carry_out(action: Action, bystander: Bystander, supervisor: Supervisor) -> None:
+    """Does one thing that the vigil asks for."""
+    if isinstance(action, Kill):
+        log.error("%s (pid %d) silent for %.1f s: killed", *action)
+        try:
+            os.killpg(action.pid, signal.SIGKILL)  # supervisord gives each process its own group
+        except ProcessLookupError:
+            log.info("%s had just ended by itself", action.name)
+    elif isinstance(action, Start):
+        log.error("%s was given up by supervisord: started again", action.name)
+        supervisor.start(action.name)
+    elif isinstance(action, Alert):
+        log.warning("alert %s: %s", action.code, action.text if action.raised else "ended")
+        bystander.say(action)
+    else:
+        bystander.ask(action)
+
+
+if __name__ == "__main__":
+    main()
