@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+SECOND_NS = 1_000_000_000
+
 
 def ema_alpha(span: int) -> float:
     """Weight of the newest close in an EMA of `span` bars: 2 / (span + 1)."""
@@ -36,6 +38,21 @@ def flip_close(fast: float, slow: float, fast_span: int, slow_span: int) -> floa
     a = ema_alpha(fast_span)
     b = ema_alpha(slow_span)
     return ((1.0 - b) * slow - (1.0 - a) * fast) / (a - b)
+
+
+def is_split(ratio: float) -> bool:
+    """Whether new prices / old prices is a split's ratio: a : b with b at most 4, a at most 50.
+
+    Within 0.1 %. A dividend's adjustment or a revised price is none; nor is 1 : 1.
+    """
+    if not (math.isfinite(ratio) and ratio > 0.0):
+        return False
+    larger = max(ratio, 1.0 / ratio)
+    for few in range(1, 5):
+        many = round(larger * few)
+        if few < many <= 50 and abs(larger * few / many - 1.0) <= 0.001:
+            return True
+    return False
 
 
 def leverage_for_vix(

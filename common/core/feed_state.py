@@ -1,0 +1,356 @@
+"""What market_feed knows: its state, and how everything heard and said changes it.
+
+Part of market_feed's decider; `quotes.py` decides on it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from msgspec import Struct, field
+
+from common import settings as settings_file
+from common.core import market_day
+from common.core.market_day import DELAY_NS, MINUTE_NS
+from common.core.price_book import Book, Level, late, narrow_mid, valid_price
+from common.core.subscription import DATA_KEPT, DATA_LOST, Subscription
+from common.messages import (
+    Alert,
+    DailyBar,
+    FeedState,
+    Message,
+    Now,
+    OpeningPrint,
+    Quote,
+    Session,
+    Started,
+    VixLevel,
+)
+from common.settings import Settings
+from common.tws.link_messages import LinkDown, LinkUp, TwsError
+from common.tws.market_messages import (
+    HALTED,
+    LAST,
+    LIVE_TYPE,
+    OPEN,
+    AskContract,
+    CalendarRead,
+    ContractLine,
+    ContractsFound,
+    HistoryRead,
+    KindSaid,
+    PriceBar,
+    RawTicks,
+    ReadCalendar,
+    ReadHistory,
+    SessionHours,
+    Subscribe,
+)
+
+VIX = "VIX"
+VIX_MIN, VIX_MAX = 5.0, 200.0  # the index was never outside 8 to 90
+VIX_QUIET_S_MAX = 300.0  # it is calculated every 15 s
+RETRY_S = 60.0  # market time, between two tries of one question
+FIRST_MID_NS = MINUTE_NS  # after the open; a later mid is no opening price
+LINK_LOST = 1100
+
+
+class Question(Struct):
+    """Something asked of TWS or the calendar. `good_ns`: when the last good answer was asked."""
+
+    asked: Now | None = None
+    waiting: bool = False
+    problem: str = ""
+    good_ns: int = 0
+
+    def ask(self, now: Now) -> None:
+        self.asked, self.waiting = now, True
+
+    def answered(self, asked_ns: int, problem: str) -> None:
+        self.waiting, self.problem = False, problem
+        if not problem:
+            self.good_ns = asked_ns
+
+    def free(self, now: Now) -> bool:
+        """Whether it may be asked now: no answer is due, and a failure is a minute old."""
+        if self.waiting:
+            return False
+        return not self.problem or self.asked is None or late(self.asked, now, RETRY_S)
+
+
+class DayPrices(Struct):
+    """The session's prices as they were quoted to us, USD."""
+
+    open_usd: float
+    high_usd: float
+    low_usd: float
+    last_usd: float
+
+
+class State(Struct):
+    settings: Settings
+    smh: Subscription
+    vix: Subscription
+    book: Book
+    vix_level: Level
+    linked: bool = False
+    link_problem: str = ""
+    cut: bool = False
+    halted: bool = False
+    contract: Question = field(default_factory=Question)
+    calendar: Question = field(default_factory=Question)
+    history: Question = field(default_factory=Question)
+    line: ContractLine | None = None
+    hours: tuple[SessionHours, ...] = ()
+    past_days: tuple[date, ...] = ()
+    final_day: date | None = None
+    session: Session | None = None
+    book_day: date | None = None
+    open_before_usd: float | None = None
+    open_usd: float | None = None
+    first_mid_usd: float | None = None
+    prices: DayPrices | None = None
+    quotes: list[Quote] = []
+    opening_said: OpeningPrint | None = None
+    vix_said: VixLevel | None = None
+    vix_news: VixLevel | None = None
+    bar_said: DailyBar | None = None
+    feed_said: FeedState | None = None
+    feed_said_at: Now | None = None
+    alerts: dict[str, str] = {}
+
+
+def start(settings: Settings) -> State:
+    return State(
+        settings=settings,
+        smh=Subscription(settings.strategy.symbol, 2.0 * settings.data.quote_age_s_max),
+        vix=Subscription(VIX, VIX_QUIET_S_MAX),
+        book=Book(Level()),
+        vix_level=Level(),
+    )
+
+
+def evolve(state: State, now: Now, message: Message) -> None:
+    """The only place that changes the state."""
+    match message:
+        case RawTicks(symbol=symbol):
+            subscription = state.vix if symbol == VIX else state.smh
+            subscription.hear(now, message)
+            if symbol == VIX:
+                _hear_vix(state, now, message)
+            else:
+                _hear_smh(state, now, message)
+            return
+        case Started(settings_json=text):
+            _restart(state, settings_file.from_json(text))
+        case LinkUp() | LinkDown() | TwsError():
+            _hear_link(state, message)
+        case KindSaid(symbol=symbol) | Subscribe(symbol=symbol):
+            if symbol == state.smh.symbol:
+                state.book.clear()
+        case ContractsFound() | CalendarRead() | HistoryRead():
+            _hear_answer(state, message)
+        case AskContract():
+            state.contract.ask(now)
+        case ReadCalendar():
+            state.calendar.ask(now)
+        case ReadHistory():
+            state.history.ask(now)
+        case _:
+            _hear_self(state, now, message)
+    state.smh.hear(now, message)
+    state.vix.hear(now, message)
+
+
+def _restart(state: State, settings: Settings) -> None:
+    """What the last process had asked for is gone; what it had learned stands."""
+    fresh = start(settings)
+    state.settings, state.smh, state.vix = settings, fresh.smh, fresh.vix
+    state.book.clear()
+    state.linked, state.link_problem, state.cut = False, "", False
+    state.contract, state.history = Question(), Question()
+    state.calendar = Question(good_ns=state.calendar.good_ns)
+
+
+def _hear_link(state: State, message: LinkUp | LinkDown | TwsError) -> None:
+    match message:
+        case LinkUp():
+            state.linked, state.link_problem, state.cut, state.halted = True, "", False, False
+            state.contract = Question()
+        case LinkDown(reason=reason):
+            state.linked, state.link_problem = False, reason
+        case TwsError(code=code) if code == LINK_LOST:
+            state.cut = True
+        case TwsError(code=code) if code in {DATA_LOST, DATA_KEPT}:
+            state.cut = False
+        case _:
+            return
+    state.book.clear()
+
+
+def _hear_answer(state: State, message: ContractsFound | CalendarRead | HistoryRead) -> None:
+    match message:
+        case ContractsFound():
+            problem = _contract_problem(state.settings, message)
+            asked = state.contract.asked
+            state.contract.answered(asked.market_ns if asked else 0, problem)
+            if not problem:
+                state.line = message.lines[0]
+        case CalendarRead():
+            state.calendar.answered(message.asked_ns, message.problem)
+            if not message.problem:
+                state.hours, state.past_days = message.sessions, message.past_days
+        case HistoryRead():
+            bars = final_bars(state, message)
+            problem = history_problem(state, message)
+            state.history.answered(message.asked_ns, problem)
+            if not problem:
+                state.final_day = bars[-1].day
+                if state.book.level.value is None:
+                    state.book.level.value = bars[-1].close_usd
+
+
+def _hear_self(state: State, now: Now, message: Message) -> None:
+    """What this service said, remembered so that it is said once."""
+    match message:
+        case Session():
+            if state.session is None or message.day != state.session.day:
+                state.open_usd = state.first_mid_usd = state.prices = state.opening_said = None
+            state.session = message
+        case OpeningPrint():
+            state.opening_said = message
+        case DailyBar():
+            state.bar_said = message
+        case VixLevel():
+            state.vix_said = message
+        case FeedState():
+            state.feed_said, state.feed_said_at = message, now
+        case Alert(code=code, text=text, raised=raised):
+            state.alerts.pop(code, None)
+            if raised:
+                state.alerts[code] = text
+
+
+def _hear_smh(state: State, now: Now, message: RawTicks) -> None:
+    """Each tick by itself, in order: a dip between two others is a price too."""
+    if in_session(state, now) and state.session and state.book_day != state.session.day:
+        state.book_day = state.session.day
+        state.book.clear()  # a price from before the open is none of the session's
+    data, kind = state.settings.data, state.smh.kind
+    state.quotes = []
+    for tick in message.ticks:
+        side = LIVE_TYPE.get(tick.type, tick.type)
+        if side == HALTED and tick.value >= 0:
+            state.halted = tick.value > 0
+        elif side == OPEN:
+            _hear_open(state, now, valid_price(tick.value))
+        elif kind in {"live", "delayed"}:
+            quote = state.book.hear(tick, now, kind, data)
+            if quote is not None:
+                state.quotes.append(quote)
+    if not state.quotes and kind in {"live", "delayed"}:
+        repeated = state.book.repeat(now, kind, data)
+        state.quotes = [] if repeated is None else [repeated]
+    for quote in state.quotes:
+        _take_day_price(state, now, quote)
+
+
+def _hear_open(state: State, now: Now, price: float | None) -> None:
+    """IB's open tick is the day before's until the session's own is known (tick type 14)."""
+    if price is None:
+        return
+    if not _prices_are_of_session(state, now):
+        state.open_before_usd = price
+    elif price != state.open_before_usd and state.open_usd is None:
+        state.open_usd = price
+
+
+def _take_day_price(state: State, now: Now, quote: Quote) -> None:
+    if state.session is None or not _prices_are_of_session(state, now):
+        return
+    mark = quote.mark_usd
+    last = quote.last_usd if quote.last_usd is not None and quote.agree else mark
+    day = state.prices
+    if day is None:
+        state.prices = DayPrices(mark, mark, mark, last)
+    else:
+        day.high_usd, day.low_usd = max(day.high_usd, mark), min(day.low_usd, mark)
+        day.last_usd = last
+    mid = narrow_mid(quote.bid_usd, quote.ask_usd, state.settings.data.spread_fraction_max)
+    in_time = now.market_ns < prices_from_ns(state, state.session) + FIRST_MID_NS
+    if state.first_mid_usd is None and mid is not None and in_time:
+        state.first_mid_usd = mid
+
+
+def _hear_vix(state: State, now: Now, message: RawTicks) -> None:
+    state.vix_news = None
+    for tick in message.ticks:
+        level = valid_price(tick.value)
+        if LIVE_TYPE.get(tick.type, tick.type) != LAST or level is None:
+            continue
+        known = state.vix_level.value is not None
+        if not VIX_MIN <= level <= VIX_MAX or state.vix.kind not in {"live", "delayed"}:
+            continue
+        if not known:
+            state.vix_level.value = level
+        if state.vix_level.take(level, now.market_ns, state.settings.data.jump_fraction_max):
+            state.vix_news = VixLevel(tick_ns=now.market_ns, level=level, kind=state.vix.kind)
+
+
+# --- readings ----------------------------------------------------------------------------------
+
+
+def in_session(state: State, now: Now) -> bool:
+    session = state.session
+    return session is not None and session.open_ns <= now.market_ns < session.close_ns
+
+
+def delayed(state: State) -> bool:
+    return state.smh.kind in {"delayed", "delayed_frozen"}
+
+
+def prices_from_ns(state: State, session: Session) -> int:
+    """From when on what we hear is of the session itself: delayed data is of before the open."""
+    return session.open_ns + (DELAY_NS if delayed(state) else 0)
+
+
+def _prices_are_of_session(state: State, now: Now) -> bool:
+    session = state.session
+    return (
+        session is not None and prices_from_ns(state, session) <= now.market_ns < session.close_ns
+    )
+
+
+def _contract_problem(settings: Settings, message: ContractsFound) -> str:
+    strategy = settings.strategy
+    asked = f"{strategy.symbol} (stock, USD, {strategy.exchange}"
+    asked += f", {strategy.primary_exchange})" if strategy.primary_exchange else ")"
+    if message.problem:
+        return f"TWS did not answer for {asked}: {message.problem}"
+    if not message.lines:
+        return (
+            f"TWS knows no {asked}: check strategy.symbol and strategy.primary_exchange "
+            "(empty takes the listing that TWS names)"
+        )
+    if len(message.lines) > 1:
+        exchanges = ", ".join(line.primary_exchange for line in message.lines)
+        return f"{asked} is ambiguous: set strategy.primary_exchange to one of {exchanges}"
+    return ""
+
+
+def final_bars(state: State, message: HistoryRead) -> tuple[PriceBar, ...]:
+    last = market_day.last_final(message.asked_ns, state.hours, delayed=delayed(state))
+    return market_day.finished(message.bars, last.day) if last is not None else ()
+
+
+def history_problem(state: State, message: HistoryRead) -> str:
+    if message.problem:
+        return message.problem
+    last = market_day.last_final(message.asked_ns, state.hours, delayed=delayed(state))
+    strategy = state.settings.strategy
+    bars = final_bars(state, message)
+    needed = strategy.history_slow_multiple * strategy.ema_slow
+    fault = market_day.history_fault(bars, state.past_days, needed)
+    if not fault and last is not None and bars[-1].day < last.day:
+        return f"the daily bar of {last.day} is not there yet"
+    return fault
