@@ -127,9 +127,11 @@ class VixLevel(Message, frozen=True):
 class Session(Message, frozen=True):
     """Today's (or the coming) regular session and the one after it, in UTC ns.
 
-    `broker_agrees` is None until the broker's liquidHours were seen; False stops entries.
+    `previous_day`: the session before it, whose close the day's signal stands on. `broker_agrees`
+    is None until the broker's liquidHours were seen; False stops entries.
     """
 
+    previous_day: date
     day: date
     open_ns: Ns
     close_ns: Ns
@@ -255,6 +257,24 @@ class StopArmed(Message, frozen=True):
     shares: Shares
 
 
+class BreachSuspected(Message, frozen=True):
+    """A sample below the stop that may not fire alone; a second one confirms or clears it."""
+
+    day: date
+    sampled_ns: Ns
+    equity_usd: Usd
+    stop_usd: Usd
+    mark_usd: Price
+    source: Word
+
+
+class BreachCleared(Message, frozen=True):
+    """The next sample was above the stop: the suspected breach was none."""
+
+    day: date
+    mark_usd: Price
+
+
 class StopHit(Message, frozen=True):
     """A confirmed breach; stays fired until flat."""
 
@@ -311,6 +331,16 @@ class Exited(Message, frozen=True):
     reason: Reason
     profit_usd: Usd
     equity_usd: Usd
+
+
+class ExitFailed(Message, frozen=True):
+    """An exit order ended with shares left; another follows. `rejected`: by the broker."""
+
+    day: date
+    intent_id: Word
+    shares_left: Shares
+    rejected: bool
+    reason: Text
 
 
 class RiskState(Message, frozen=True):
@@ -669,8 +699,8 @@ Internal = Started | Tick | DiskState | JournalDamaged | Silence | Unanswered
 Fact = (
     Quote | VixLevel | Session | OpeningPrint | DailyHistory | DailyBar | FeedState
     | Signal | SignalChanged | TargetPosition
-    | BaselineSet | Equity | StopArmed | StopHit | GoNoGo | EntryRefused | EntryClamped
-    | Entered | Exited | RiskState | DaySummary
+    | BaselineSet | Equity | StopArmed | BreachSuspected | BreachCleared | StopHit | GoNoGo | EntryRefused | EntryClamped
+    | Entered | Exited | ExitFailed | RiskState | DaySummary
     | OrderState
     | BrokerLink | AccountSnapshot | BrokerPnl | OrderUpdate | Fill | Commission | OrderBook
     | HaltLatch | MarginPreview | BrokerNotice
