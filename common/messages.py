@@ -699,7 +699,8 @@ Internal = Started | Tick | DiskState | JournalDamaged | Silence | Unanswered
 Fact = (
     Quote | VixLevel | Session | OpeningPrint | DailyHistory | DailyBar | FeedState
     | Signal | SignalChanged | TargetPosition
-    | BaselineSet | Equity | StopArmed | BreachSuspected | BreachCleared | StopHit | GoNoGo | EntryRefused | EntryClamped
+    | BaselineSet | Equity | StopArmed | BreachSuspected | BreachCleared | StopHit
+    | GoNoGo | EntryRefused | EntryClamped
     | Entered | Exited | ExitFailed | RiskState | DaySummary
     | OrderState
     | BrokerLink | AccountSnapshot | BrokerPnl | OrderUpdate | Fill | Commission | OrderBook

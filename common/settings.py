@@ -103,6 +103,7 @@ class Entry(Section, frozen=True):
     readiness_minutes_before_close: Annotated[float, Meta(ge=1, le=120)] = 10.0
     reentry_same_day: bool = True
     retry_rejections_max: Annotated[int, Meta(ge=1, le=5)] = 2
+    test_entry: bool = False
 
     def __post_init__(self) -> None:
         if self.last_s_before_close >= self.minutes_before_close * 60:
@@ -207,6 +208,8 @@ class Settings(Section, frozen=True):
     def __post_init__(self) -> None:
         if self.account.mode == "live" and not self.account.id:
             raise ValueError("account.mode is live, so account.id must name the exact account")
+        if self.account.mode == "live" and self.entry.test_entry:
+            raise ValueError("entry.test_entry is for paper only; account.mode is live")
         if self.broker.orders_client_id == self.broker.data_client_id:
             raise ValueError("broker.orders_client_id and broker.data_client_id must differ")
         if self.margin.regt_leverage_max > self.leverage.base:

@@ -1,0 +1,343 @@
+"""The entry: when it is due, everything it needs, its size under the margin rule.
+
+The same list of checks answers the go / no-go line at 15:50, the entry itself and the question why
+there is none; each check that fails carries a reason a person can act on.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from common.clock import SECOND_NS
+from common.core import rules
+from common.core.risk_state import State, capped
+from common.core.stop import armed
+from common.messages import (
+    Check,
+    EntryClamped,
+    EntryRefused,
+    GoNoGo,
+    Message,
+    Now,
+    Order,
+    PlaceOrder,
+    PreviewMargin,
+    Session,
+)
+
+ACCOUNT_AGE_S_MAX = 600.0
+REGT_INITIAL_FRACTION = 0.5
+"""Reg T: half of a purchase is deposited (12 CFR 220.12), which the end-of-day SMA check counts."""
+
+
+class Window(Struct):
+    """The session's instants for the entry, UTC ns."""
+
+    readiness_ns: int
+    from_ns: int
+    until_ns: int
+
+
+def window(state: State, session: Session) -> Window:
+    entry = state.settings.entry
+    from_ns = session.close_ns - int(entry.minutes_before_close * 60 * SECOND_NS)
+    if entry.test_entry:
+        from_ns = session.open_ns
+    return Window(
+        readiness_ns=session.close_ns - int(entry.readiness_minutes_before_close * 60 * SECOND_NS),
+        from_ns=from_ns,
+        until_ns=session.close_ns - int(entry.last_s_before_close * SECOND_NS),
+    )
+
+
+def decide(state: State, now: Now) -> list[Message]:
+    """Everything about the entry that this instant asks for: readiness, preview, order, refusal."""
+    session, day = state.session, state.day
+    if session is None or day is None or day.day != session.day:
+        return []
+    times = window(state, session)
+    out: list[Message] = []
+    if times.readiness_ns <= now.market_ns < times.until_ns and not day.readiness_said:
+        out.append(GoNoGo(day=session.day, checks=tuple(checks(state, now))))
+    if now.market_ns < times.from_ns or state.shares or day.entry_done or state.entry is not None:
+        return out
+    if day.entry_over == day.last_refusal != "" or now.market_ns >= session.close_ns:
+        return out  # said already, and nothing this session can change it
+    refusal = _refusal(state, now, times)
+    if refusal is not None:
+        if refusal.reason != day.last_refusal or refusal.final:
+            out.append(refusal)
+        return out
+    return out + _enter(state, session, times)
+
+
+def checks(state: State, now: Now) -> list[Check]:
+    """Each thing that an entry needs, ok or the reason it is not."""
+    found = [
+        _mode(state),
+        _link(state),
+        _book(state),
+        _session(state, now),
+        _signal(state, now),
+        _data(state, now),
+        _vix(state),
+        _account(state, now),
+        _stop(state),
+        _clock(state),
+        _disk(state),
+    ]
+    return [Check(name=name, ok=ok, detail=detail) for name, ok, detail in found]
+
+
+_Found = tuple[str, bool, str]
+
+
+def _mode(state: State) -> _Found:
+    if state.halts:
+        return "mode", False, f"HALTED: {'; '.join(state.halts.values())} (trader resume)"
+    latch = state.latch
+    if latch is None or "HaltLatch" in state.silent:
+        return "mode", False, "the gateway's halt latch is not known"
+    if latch.mode != "ACTIVE":
+        return "mode", False, f"gateway {latch.mode}: {latch.reason} (trader resume)"
+    return "mode", True, "ACTIVE"
+
+
+def _link(state: State) -> _Found:
+    link = state.link
+    if link is None or "BrokerLink" in state.silent:
+        return "link", False, "the broker gateway is silent"
+    if link.state != "ready":
+        return "link", False, f"link {link.state}: {link.reason or 'waiting for TWS'}"
+    return "link", True, f"ready on port {link.port}"
+
+
+def _book(state: State) -> _Found:
+    book = state.book
+    if book is None or "OrderBook" in state.silent or not book.reconciled:
+        return "orders", False, "orders are not reconciled with the broker yet"
+    if book.unknown:
+        return "orders", False, f"order {', '.join(book.unknown)} is UNKNOWN until proven"
+    if book.working:
+        return "orders", False, f"order {', '.join(book.working)} is still working"
+    if book.foreign_buy_shares or book.foreign_sell_shares:
+        return "orders", False, "SMH orders that are not ours are working; cancel them in TWS"
+    return "orders", True, "none working"
+
+
+def _session(state: State, now: Now) -> _Found:
+    session = state.session
+    if session is None or "Session" in state.silent:
+        return "calendar", False, "session times are not known"
+    if session.broker_agrees is False:
+        return "calendar", False, "the broker's trading hours differ from the exchange calendar"
+    if not session.open_ns <= now.market_ns < session.close_ns:
+        return "calendar", False, "the market is shut"
+    return "calendar", True, "early close" if session.early else "full day"
+
+
+def _signal(state: State, now: Now) -> _Found:
+    target, session = state.target, state.session
+    if target is None or session is None or target.day != session.day:
+        return "signal", False, "no final signal of the previous close"
+    if now.market_ns > target.valid_until_ns or "TargetPosition" in state.silent:
+        return "signal", False, "the signal engine is silent"
+    if target.leverage <= 0:
+        return "signal", False, f"BEAR since the close of {target.signal_day}"
+    return "signal", True, f"BULL of {target.signal_day}, {target.leverage:g}x"
+
+
+def _data(state: State, now: Now) -> _Found:
+    quote, feed = state.quote, state.feed
+    if feed is not None and feed.problem:
+        return "data", False, feed.problem
+    if feed is not None and feed.competing:
+        return "data", False, "another session uses this login's market data (code 10197)"
+    if feed is not None and feed.halted:
+        return "data", False, "trading in SMH is halted"
+    if quote is None or {"Quote", "FeedState"} & state.silent:
+        return "data", False, "no valid SMH price yet"
+    age_s = (now.market_ns - quote.tick_ns) / SECOND_NS
+    if age_s > state.settings.data.quote_age_s_max:
+        return "data", False, f"the newest SMH price is {age_s:.0f} s old"
+    settings = state.settings
+    if settings.account.mode == "live" and settings.data.require_live and quote.kind != "live":
+        return "data", False, f"SMH prices are {quote.kind}; data.require_live asks for live ones"
+    return "data", True, f"{quote.kind}, {age_s:.1f} s old"
+
+
+def _vix(state: State) -> _Found:
+    target = state.target
+    return "vix", True, target.leverage_why if target is not None else "unknown: base leverage"
+
+
+def _account(state: State, now: Now) -> _Found:
+    account = state.account
+    if account is None or "AccountSnapshot" in state.silent or state.shares is None:
+        return "equity", False, "account values are not there yet"
+    if account.shares != state.shares:
+        return "equity", False, f"the broker says {account.shares} shares, we say {state.shares}"
+    if not state.ours and state.shares:
+        return "equity", False, "the position was not ours (trader adopt)"
+    age_s = (now.market_ns - account.refreshed_ns) / SECOND_NS
+    if age_s > ACCOUNT_AGE_S_MAX:
+        return "equity", False, f"account values are {age_s:.0f} s old"
+    if state.flow_usd:
+        moved = f"net liquidation moved by ${state.flow_usd:,.2f} that SMH does not explain"
+        return "equity", False, f"{moved}; money added counts from the next session"
+    return "equity", True, f"${account.net_liquidation_usd:,.2f}"
+
+
+def _stop(state: State) -> _Found:
+    choice = state.settings.stop.baseline
+    if choice == "off":
+        return "stop", True, "off by stop.baseline"
+    base = state.baseline
+    if choice == "entry":
+        return "stop", True, "armed by the entry fill"
+    if base is None or not armed(state):
+        return "stop", False, "no baseline for today yet"
+    if base.labelled.startswith("no official open"):
+        return "stop", False, base.labelled
+    return "stop", True, f"baseline ${base.baseline_usd:,.2f}"
+
+
+def _clock(state: State) -> _Found:
+    link = state.link
+    if link is None or link.clock_offset_s is None:
+        return "clock", False, "not compared with the broker's clock yet"
+    limit_s = state.settings.data.clock_offset_s_max
+    if abs(link.clock_offset_s) > limit_s:
+        return "clock", False, f"{link.clock_offset_s:+.1f} s off the broker's; mend this clock"
+    return "clock", True, f"{link.clock_offset_s:+.1f} s"
+
+
+def _disk(state: State) -> _Found:
+    if state.roomy:
+        return "disk", True, "room for journals"
+    return "disk", False, "the journal's disk is full; free some space"
+
+
+def _refusal(state: State, now: Now, times: Window) -> EntryRefused | None:
+    session, day = state.session, state.day
+    assert session is not None
+    assert day is not None
+
+    def no(reason: str, *, final: bool = False) -> EntryRefused:
+        return EntryRefused(day=session.day, reason=reason, final=final)
+
+    if now.market_ns >= times.until_ns:
+        return no(f"missed: {day.last_refusal or 'not ready in time'}", final=True)
+    if day.entry_over:
+        return no(day.entry_over, final=True)
+    if state.stop_fired or day.stop_ns >= times.from_ns:
+        return no("the stop fired at or after the entry time", final=True)
+    if day.stops and not state.settings.entry.reentry_same_day:
+        return no("stopped today, and entry.reentry_same_day is off", final=True)
+    if state.exit is not None:
+        return no("an exit is still under way")
+    if day.refusals >= state.settings.entry.retry_rejections_max:
+        return no("the broker rejected the entry; none today", final=True)
+    target = state.target
+    if target is not None and target.day == session.day and target.leverage <= 0:
+        return no(f"BEAR since the close of {target.signal_day}", final=True)
+    failed = [f"{check.name}: {check.detail}" for check in checks(state, now) if not check.ok]
+    return no("; ".join(failed)) if failed else None
+
+
+def _enter(state: State, session: Session, times: Window) -> list[Message]:
+    """The order, after the margin preview it rests on."""
+    account, quote, target = state.account, state.quote, state.target
+    assert account is not None
+    assert quote is not None
+    assert target is not None
+    equity = capped(state, account.net_liquidation_usd)
+    wanted = rules.shares_for(equity, target.leverage, quote.mark_usd)
+    if wanted < 1:
+        reason = f"${equity:,.2f} at {target.leverage:g}x buys less than one share"
+        return [EntryRefused(day=session.day, reason=reason, final=True)]
+    if state.settings.margin.check != "off":
+        if state.preview is None:
+            return _ask_preview(state, session, wanted, times)
+        return _clamped(state, session, wanted, equity, times)
+    return [_order(state, session, wanted, times)]
+
+
+def _ask_preview(state: State, session: Session, wanted: int, times: Window) -> list[Message]:
+    attempt = 1 + (state.day.refusals if state.day is not None else 0)
+    key = f"{session.day:%Y%m%d}-PREVIEW-{attempt}"
+    if state.preview_asked == key:
+        return []
+    return [PreviewMargin(key=key, deadline_ns=times.until_ns, shares=wanted)]
+
+
+def _clamped(
+    state: State, session: Session, wanted: int, equity: float, times: Window
+) -> list[Message]:
+    preview, quote, target = state.preview, state.quote, state.target
+    assert preview is not None
+    assert quote is not None
+    assert target is not None
+    if preview.problem:
+        return [EntryRefused(day=session.day, reason=f"margin: {preview.problem}", final=True)]
+    allowed, why = _margin_limit(state, wanted, equity)
+    if allowed >= wanted:
+        return [_order(state, session, wanted, times)]
+    leverage = allowed * quote.mark_usd / equity
+    if state.settings.margin.check == "refuse" or allowed < 1:
+        reason = f"margin allows {leverage:.2f}x of {target.leverage:g}x: {why}"
+        return [EntryRefused(day=session.day, reason=reason, final=True)]
+    clamp = EntryClamped(day=session.day, table=target.leverage, allowed=leverage, why=why)
+    return [clamp, _order(state, session, allowed, times)]
+
+
+def _margin_limit(state: State, wanted: int, equity: float) -> tuple[int, str]:
+    """Most shares under the margin rule, and which part of it binds."""
+    preview, quote, account = state.preview, state.quote, state.account
+    assert preview is not None
+    assert quote is not None
+    assert account is not None
+    settings = state.settings.margin
+    per_preview = rules.margin_shares_max(
+        max(1, preview.shares),
+        preview.init_before_usd,
+        preview.init_after_usd,
+        preview.equity_with_loan_after_usd,
+        settings.buffer_fraction * equity,
+    )
+    limits = [
+        (
+            min(wanted, per_preview) if per_preview < preview.shares else wanted,
+            f"the broker's what-if less {settings.buffer_fraction:.0%} of equity",
+        )
+    ]
+    proven = settings.account == "portfolio" or (
+        settings.account == "auto" and account.portfolio_margin is True
+    )
+    if not proven:
+        most = rules.shares_for(equity, settings.regt_leverage_max, quote.mark_usd)
+        limits.append((most, "the account is not proven portfolio margin"))
+        if account.sma_usd is not None:
+            by_sma = rules.shares_for(account.sma_usd, 1 / REGT_INITIAL_FRACTION, quote.mark_usd)
+            limits.append((by_sma, "SMA must not fall below 0 after the fill"))
+    return min(limits)
+
+
+def _order(state: State, session: Session, shares: int, times: Window) -> PlaceOrder:
+    quote, day = state.quote, state.day
+    assert quote is not None
+    assert day is not None
+    order = Order(
+        intent_id=f"{session.day:%Y%m%d}-ENTRY-{day.refusals + 1}",
+        day=session.day,
+        purpose="ENTRY",
+        reason="test" if state.settings.entry.test_entry else "signal",
+        action="BUY",
+        shares=shares,
+        order_type="MKT",
+        limit_usd=None,
+        outside_rth=False,
+        price_usd=quote.mark_usd,
+        deadline_ns=times.until_ns,
+    )
+    return PlaceOrder(key=order.intent_id, deadline_ns=order.deadline_ns, order=order)

@@ -1,0 +1,155 @@
+"""Exits: one at a time, until flat. The stop, a bear signal and `trader flatten` all come here.
+
+An exit needs no signal, no VIX and no executor: when the executor does not acknowledge within
+`exit.unacknowledged_s` of host time, the same order goes straight to the gateway under the same
+key. What cannot be sold before the close is sold at the next open.
+"""
+
+from __future__ import annotations
+
+from common.clock import SECOND_NS
+from common.core.risk_state import State, in_session
+from common.messages import (
+    DONE_STATUSES,
+    Exited,
+    ExitFailed,
+    Message,
+    Now,
+    Order,
+    PlaceOrder,
+    Reason,
+    Session,
+    SubmitOrder,
+)
+
+
+def wanted(state: State) -> Reason | None:
+    """Why the position must go, the strongest reason first; None when it may stay."""
+    if not state.shares or state.shares < 0:
+        return None
+    if state.stop_fired:
+        return "stop"
+    if state.flatten_pending:
+        return "flatten"
+    if state.bear_pending and state.ours:
+        return "bear"
+    return None
+
+
+def decide(state: State, now: Now) -> list[Message]:
+    """The exit order, its way round a silent executor, its end."""
+    plan = state.exit
+    if plan is not None:
+        done = _outcome(state)
+        if done or plan.status in DONE_STATUSES:
+            return done
+        waited_ns = now.host_ns - plan.asked_host_ns
+        limit_ns = int(state.settings.exit.unacknowledged_s * SECOND_NS)
+        if not (plan.acknowledged or plan.direct) and not 0 <= waited_ns < limit_ns:
+            order = plan.order
+            return [SubmitOrder(key=order.intent_id, deadline_ns=order.deadline_ns, order=order)]
+        return []
+    reason = wanted(state)
+    if reason is None or (state.exit_failures and now.host_ns <= state.exit_retry_host_ns):
+        return []
+    return leave(state, now, reason)
+
+
+def leave(state: State, now: Now, reason: Reason) -> list[Message]:
+    """The exit order for `reason`, unless one is on its way or the market is shut."""
+    session = state.session
+    order = None
+    if state.exit is None and session is not None:
+        order = _order(state, now, session, reason)
+    if order is None:
+        return []
+    return [PlaceOrder(key=order.intent_id, deadline_ns=order.deadline_ns, order=order)]
+
+
+def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | None:
+    shares = state.shares or 0
+    if state.book is not None:
+        shares -= min(shares, state.book.foreign_sell_shares)
+    price = _price(state)
+    if shares < 1 or price is None:
+        return None
+    if state.exit_slices > 1:
+        shares = max(1, shares // state.exit_slices)
+    after_hours = (
+        reason == "bear"
+        and state.settings.exit.bear == "after_hours"
+        and now.market_ns >= session.close_ns
+    )
+    if not (in_session(state, now) or after_hours):
+        return None
+    key = f"{session.day:%Y%m%d}"
+    limit = round(price * (1.0 - state.settings.exit.after_hours_limit_fraction), 2)
+    return Order(
+        intent_id=f"{key}-EXIT-{state.exit_attempt.get(key, 0) + 1}",
+        day=session.day,
+        purpose="EXIT",
+        reason=reason,
+        action="SELL",
+        shares=shares,
+        order_type="LMT" if after_hours else "MKT",
+        limit_usd=limit if after_hours else None,
+        outside_rth=after_hours,
+        price_usd=price,
+        deadline_ns=session.next_open_ns if after_hours else session.close_ns,
+    )
+
+
+def _price(state: State) -> float | None:
+    """The price the order is noted at; a market order needs none, so any recent one serves."""
+    if state.quote is not None:
+        return state.quote.mark_usd
+    if state.account is not None and state.account.mark_usd is not None:
+        return state.account.mark_usd
+    return state.baseline.price_usd if state.baseline and state.baseline.price_usd > 0 else None
+
+
+def _outcome(state: State) -> list[Message]:
+    """Exited when the order is filled; ExitFailed when it ended otherwise; nothing while it lives.
+
+    Fills are the evidence: an order is not over before the executions it reports are booked.
+    """
+    plan, session = state.exit, state.session
+    assert plan is not None
+    if session is None or plan.filled < plan.reported:
+        return []
+    order = plan.order
+    filled = plan.filled >= order.shares
+    if not filled and plan.status not in DONE_STATUSES:
+        return []
+    out: list[Message] = []
+    if plan.filled:
+        average = plan.value_usd / plan.filled
+        base = state.baseline
+        profit = 0.0
+        equity = state.account.net_liquidation_usd if state.account is not None else 0.0
+        if base is not None:
+            profit = (
+                (state.shares or 0) * average - base.shares * base.price_usd + base.cash_flow_usd
+            )
+            equity = base.baseline_usd + profit
+        out.append(
+            Exited(
+                day=session.day,
+                shares=plan.filled,
+                price_usd=average,
+                reason=order.reason,
+                profit_usd=profit,
+                equity_usd=equity,
+            )
+        )
+    if not filled:
+        out.append(
+            ExitFailed(
+                day=session.day,
+                intent_id=order.intent_id,
+                shares_left=state.shares if state.shares and state.shares > 0 else 0,
+                rejected=plan.status in ("REJECTED", "Inactive"),
+                reason=plan.reason or f"{plan.status} with {plan.filled} of {order.shares} filled",
+            )
+        )
+    return out

@@ -1,0 +1,175 @@
+"""risk_monitor's decider: baseline, stop, sizing, entry gate, exits, halts.
+
+What it knows stands in risk_state.py; the stop, the entry and the exits each have their own page.
+Here they are put in order: a stop is judged on every price before anything else is considered.
+"""
+
+from __future__ import annotations
+
+from common.clock import SECOND_NS
+from common.core import entry, exits, stop, vigilance
+from common.core.risk_state import State, evolve, in_session, start
+from common.messages import (
+    DONE_STATUSES,
+    Accepted,
+    Adopt,
+    BrokerPnl,
+    Commission,
+    DaySummary,
+    Entered,
+    EntryRefused,
+    Flatten,
+    Halt,
+    Message,
+    Now,
+    OpeningPrint,
+    Quote,
+    Refused,
+    Resume,
+    Started,
+    StopHit,
+    Tick,
+)
+
+__all__ = ["State", "busy", "decide", "evolve", "ready", "start"]
+
+SUMMARY_AFTER_NS = 5 * SECOND_NS
+EQUITY_SAID_NS = SECOND_NS // 4  # host time between two Equity facts while prices stream
+
+
+def ready(state: State) -> str:
+    """ "" once session, account, link and signal have been heard; else what is awaited."""
+    if state.session is None:
+        return "waiting for session times"
+    if state.account is None:
+        return "waiting for account values"
+    if state.signal is None:
+        return "waiting for the signal"
+    if state.link is None or state.link.state not in ("ready", "degraded"):
+        return "waiting for the broker link"
+    return ""
+
+
+def busy(state: State) -> bool:
+    """Whether an order of ours or a question about one is under way."""
+    return state.entry is not None or state.exit is not None or state.breach is not None
+
+
+def decide(state: State, now: Now, message: Message) -> list[Message]:
+    """Everything this message asks for."""
+    match message:
+        case Quote() | BrokerPnl():
+            return _on_price(state, now)
+        case Halt() | Resume() | Flatten() | Adopt():
+            return _on_person(state, now, message)
+        case Started():
+            return []
+        case _:
+            return _on_anything(state, now, message)
+
+
+def _on_price(state: State, now: Now) -> list[Message]:
+    seen = stop.sample(state, now)
+    if seen is None:
+        return []
+    hit = stop.judge(state, now, seen)
+    if isinstance(hit, StopHit):
+        return [hit, *exits.leave(state, now, "stop")]
+    if hit is not None:
+        return [hit]
+    if 0 <= now.host_ns - state.said_equity_host_ns < EQUITY_SAID_NS:
+        return []
+    equity = stop.equity_now(state, seen)
+    return [] if equity is None else [equity]
+
+
+def _on_anything(state: State, now: Now, message: Message) -> list[Message]:
+    baseline = stop.baseline_due(state, now)
+    if baseline is not None and isinstance(message, (Tick, OpeningPrint)):
+        return [baseline]
+    done = _entry_outcome(state)
+    if done:
+        return done
+    leaving = exits.decide(state, now)
+    if leaving:
+        return leaving
+    out: list[Message] = []
+    armed = stop.armed_now(state)
+    if armed is not None and not isinstance(message, Commission):
+        out.append(armed)
+    if isinstance(message, Tick):
+        out += entry.decide(state, now)
+        out += vigilance.decide(state, now)
+        out += _summary(state, now)
+    return out
+
+
+def _entry_outcome(state: State) -> list[Message]:
+    """Entered once the fills are booked; EntryRefused when the order ended without one."""
+    plan, session, day = state.entry, state.session, state.day
+    if plan is None or session is None or day is None or plan.filled < plan.reported:
+        return []
+    if plan.filled >= plan.order.shares or (plan.filled and plan.status in DONE_STATUSES):
+        average = plan.value_usd / plan.filled
+        return [
+            Entered(
+                day=session.day,
+                shares=plan.filled,
+                price_usd=average,
+                leverage=plan.filled * average / plan.equity_usd if plan.equity_usd > 0 else 0.0,
+                equity_usd=plan.equity_usd,
+                again=plan.again,
+            )
+        ]
+    if plan.status not in DONE_STATUSES:
+        return []
+    last = day.refusals + 1 >= state.settings.entry.retry_rejections_max
+    reason = f"{plan.status}: {plan.reason or 'no reason given'}"
+    return [EntryRefused(day=session.day, reason=reason, final=last)]
+
+
+def _on_person(state: State, now: Now, command: Halt | Resume | Flatten | Adopt) -> list[Message]:
+    """Answers a person. The state has already taken the command."""
+    key = command.key
+    match command:
+        case Halt():
+            return [Accepted(key=key, note="entries stop; exits go")]
+        case Resume():
+            if state.shares is not None and state.shares < 0:
+                return [Refused(key=key, reason="the account is short SMH; cover it in TWS first")]
+            return [Accepted(key=key, note="entries are allowed again")]
+        case Adopt():
+            return [Accepted(key=key, note=f"{state.shares or 0} shares are ours now")]
+        case Flatten():
+            if not state.shares or state.shares < 0:
+                return [Accepted(key=key, note="nothing is held; halted until resumed")]
+            note = "selling now" if in_session(state, now) else "selling at the next open"
+            stay = Halt(key=f"{key}-halt", deadline_ns=0, by="risk_monitor", reason="flatten")
+            return [Accepted(key=key, note=note), stay]
+
+
+def _summary(state: State, now: Now) -> list[Message]:
+    session, day = state.session, state.day
+    if session is None or day is None or day.summary_said or day.day != session.day:
+        return []
+    if now.market_ns < session.close_ns + SUMMARY_AFTER_NS or not day.start_equity_usd:
+        return []
+    base = state.baseline
+    mark = state.closing.close_usd if state.closing and state.closing.day == day.day else None
+    if mark is None and state.quote is not None:
+        mark = state.quote.mark_usd
+    if base is None or (mark is None and state.shares):
+        return []
+    equity = vigilance.equity_at(state, mark)
+    return [
+        DaySummary(
+            day=day.day,
+            entries=day.entries,
+            stops=day.stops,
+            exits=day.exits,
+            shares=state.shares or 0,
+            start_equity_usd=day.start_equity_usd,
+            equity_usd=equity,
+            return_fraction=equity / day.start_equity_usd - 1.0,
+        )
+    ]

@@ -1,0 +1,239 @@
+"""The daily stop: when the baseline is written, when a breach counts, when it is confirmed.
+
+Equity for the stop = baseline + profit and loss of SMH since. One wild print fires nothing: a
+sample counts at once only when mid and last agree and the price did not jump; otherwise a second
+sample at least `stop.confirm_s` later must say the same. The broker's own PnL, used where quotes
+are delayed or stale, always needs a second sample.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from common.clock import SECOND_NS
+from common.core import rules
+from common.core.risk_state import (
+    State,
+    equity_usd,
+    in_session,
+    is_split,
+    stop_usd,
+)
+from common.messages import (
+    BaselineSet,
+    BreachCleared,
+    BreachSuspected,
+    Equity,
+    Now,
+    Session,
+    StopArmed,
+    StopHit,
+)
+
+LAST_SECONDS_NS = 10 * SECOND_NS
+LATE_START_NS = 60 * SECOND_NS
+
+
+class Sample(Struct):
+    """One look at the position's value. `certain`: it may confirm a breach by itself."""
+
+    ns: int
+    mark_usd: float
+    source: str
+    age_s: float
+    certain: bool
+
+
+def baseline_due(state: State, now: Now) -> BaselineSet | None:
+    """The session's baseline, once, when everything it is made of is there."""
+    session, account = state.session, state.account
+    choice = state.settings.stop.baseline
+    if session is None or account is None or now.market_ns < session.open_ns:
+        return None
+    if choice == "off" or account.shares != state.shares or state.shares < 0:
+        return None
+    base = state.baseline
+    if choice == "entry" and base is not None and state.shares > 0:
+        return None
+    if base is not None and base.day == session.day:
+        return None
+    if now.market_ns >= session.close_ns:
+        return None
+    return _baseline(state, now, session)
+
+
+def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
+    account, shares = state.account, state.shares
+    assert account is not None
+    assert shares is not None
+    price: float | None = None
+    source, labelled = "flat", ""
+    if shares > 0:
+        opening = state.opening
+        if state.settings.stop.baseline == "previous_close":
+            if state.closing is None or state.closing.day >= session.day:
+                return None
+            price, source = state.closing.close_usd, "previous close"
+        elif opening is not None and opening.day == session.day:
+            price = opening.price_usd
+            source = "open" if opening.official else "first price"
+            if now.market_ns - session.open_ns > LATE_START_NS:
+                labelled = "rebuilt after a start in mid-session"
+                if not opening.official:
+                    price = _stricter(state, price)
+                    labelled = "no official open: stricter of previous close and now"
+        else:
+            return None
+    equity = account.cash_usd + (shares * price if price is not None else 0.0)
+    cap = state.settings.account.capital_usd_max
+    return BaselineSet(
+        day=session.day,
+        baseline_usd=min(equity, cap) if cap > 0 else equity,
+        shares=shares,
+        price_usd=price,
+        source=source,
+        labelled=labelled,
+    )
+
+
+def _stricter(state: State, price: float) -> float:
+    """The higher of two prices: a higher baseline is the stricter stop."""
+    closing = state.closing
+    return max(price, closing.close_usd) if closing is not None else price
+
+
+def sample(state: State, now: Now) -> Sample | None:
+    """The best look at the price now: a fresh live quote, else the broker's PnL, else none."""
+    quote, data = state.quote, state.settings.data
+    if quote is not None and "Quote" not in state.silent:
+        age_s = (now.market_ns - quote.tick_ns) / SECOND_NS
+        if quote.kind == "live" and age_s <= data.quote_age_s_max:
+            certain = quote.agree and not _jumped(state)
+            return Sample(quote.tick_ns, quote.mark_usd, "quote", age_s, certain)
+    pnl = state.pnl
+    if pnl is not None and pnl.shares == state.shares and pnl.shares > 0:
+        age_s = (now.market_ns - pnl.heard_ns) / SECOND_NS
+        if age_s <= data.pnl_age_s_max and pnl.value_usd > 0:
+            mark_usd = pnl.value_usd / pnl.shares
+            return Sample(pnl.heard_ns, mark_usd, "broker PnL", age_s, certain=False)
+    return None
+
+
+def _jumped(state: State) -> bool:
+    before, quote = state.before_quote, state.quote
+    if before is None or quote is None:
+        return False
+    limit = state.settings.data.jump_fraction_max
+    return abs(quote.mark_usd / before.mark_usd - 1.0) > limit
+
+
+def looks_like_split(state: State, mark_usd: float) -> bool:
+    """A price that left the baseline's by a split's ratio, with a share count that did not."""
+    base = state.baseline
+    if base is None or base.price_usd <= 0 or not base.shares:
+        return False
+    ratio = mark_usd / base.price_usd
+    return abs(ratio - 1.0) > 0.25 and is_split_price(ratio)
+
+
+def is_split_price(ratio: float) -> bool:
+    """A price ratio within 7 % of a split's: prices move on the way, share counts do not."""
+    known = (2.0, 3.0, 4.0, 5.0, 10.0, 1.5)
+    return is_split(ratio) or any(
+        abs(value * r - 1.0) < 0.07 for r in known for value in (ratio, 1.0 / ratio)
+    )
+
+
+def armed(state: State) -> bool:
+    """Whether a breach would be noticed: the baseline is today's (or the entry's own)."""
+    base, session = state.baseline, state.session
+    if base is None or session is None:
+        return False
+    return base.day == session.day or state.settings.stop.baseline == "entry"
+
+
+def judge(state: State, now: Now, seen: Sample) -> StopHit | BreachSuspected | BreachCleared | None:
+    """What one sample says about the stop; None when nothing new."""
+    session, first = state.session, state.breach
+    if session is None or state.stop_fired or not state.shares or state.shares < 0:
+        return None
+    if not (in_session(state, now) and armed(state)) or looks_like_split(state, seen.mark_usd):
+        return None
+    equity, stop = equity_usd(state, seen.mark_usd), stop_usd(state)
+    if equity > stop:
+        return None if first is None else BreachCleared(day=session.day, mark_usd=seen.mark_usd)
+    why = ""
+    if seen.certain:
+        why = "mid and last agree"
+    elif session.close_ns - now.market_ns <= LAST_SECONDS_NS:
+        why = "one sample in the last 10 seconds"
+    elif first is not None and (
+        seen.ns - first.sampled_ns >= state.settings.stop.confirm_s * SECOND_NS
+    ):
+        why = "second sample confirms"
+    if why:
+        return StopHit(
+            day=session.day,
+            equity_usd=equity,
+            stop_usd=stop,
+            mark_usd=seen.mark_usd,
+            why=f"{seen.source}: {why}",
+        )
+    if first is not None:
+        return None
+    return BreachSuspected(
+        day=session.day,
+        sampled_ns=seen.ns,
+        equity_usd=equity,
+        stop_usd=stop,
+        mark_usd=seen.mark_usd,
+        source=seen.source,
+    )
+
+
+def equity_now(state: State, seen: Sample) -> Equity | None:
+    """The stop's arithmetic, for the person."""
+    session, base = state.session, state.baseline
+    if session is None or base is None or state.shares is None:
+        return None
+    equity, stop = equity_usd(state, seen.mark_usd), stop_usd(state)
+    price = rules.stop_price(equity, stop, state.shares, seen.mark_usd)
+    return Equity(
+        day=session.day,
+        equity_usd=equity,
+        baseline_usd=base.baseline_usd,
+        stop_usd=stop,
+        stop_price_usd=price if price > 0 else None,
+        shares=state.shares,
+        mark_usd=seen.mark_usd,
+        leverage=max(0.0, state.shares * seen.mark_usd / equity) if equity > 0 else 0.0,
+        flow_usd=state.flow_usd,
+        source=seen.source,
+        age_s=seen.age_s,
+        armed=armed(state) and state.shares > 0,
+    )
+
+
+def armed_now(state: State) -> StopArmed | None:
+    """The stop level of the position as it stands, once for each change of shares or level."""
+    base, session = state.baseline, state.session
+    if base is None or session is None or not state.shares or state.shares < 0 or not armed(state):
+        return None
+    stop = stop_usd(state)
+    reference = base.price_usd if base.price_usd > 0 else _average_entry(state)
+    equity = equity_usd(state, reference)
+    price = rules.stop_price(equity, stop, state.shares, reference) if reference > 0 else 0.0
+    said = StopArmed(
+        day=session.day,
+        stop_usd=round(stop, 2),
+        stop_price_usd=round(price, 4) if price > 0 else None,
+        shares=state.shares,
+    )
+    return None if said == state.said_armed else said
+
+
+def _average_entry(state: State) -> float:
+    base = state.baseline
+    if base is None or not state.shares or base.cash_flow_usd >= 0:
+        return 0.0
+    return -base.cash_flow_usd / state.shares

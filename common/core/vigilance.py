@@ -1,0 +1,199 @@
+"""What the risk monitor tells a person: mode, pending action, protection, and what should page.
+
+Each condition is worked out anew on every tick; a difference to what was said is said.
+"""
+
+from __future__ import annotations
+
+from common.clock import MINUTE_NS, SECOND_NS
+from common.core import exits, rules
+from common.core.risk_state import State, equity_usd, in_session, stop_usd
+from common.core.stop import armed, equity_now, looks_like_split, sample
+from common.messages import Alert, AlertLevel, Equity, Message, Mode, Now, RiskState
+
+EQUITY_REPEAT_NS = SECOND_NS
+BREACHED_AFTER_NS = 10 * SECOND_NS
+BEAR_EXIT_LATE_NS = MINUTE_NS
+
+Conditions = dict[str, tuple[AlertLevel, str]]
+
+
+def decide(state: State, now: Now) -> list[Message]:
+    """New and ended alerts, and the state when it changed."""
+    current = conditions(state, now)
+    out: list[Message] = [
+        Alert(level=level, code=code, text=text, raised=True)
+        for code, (level, text) in current.items()
+        if code not in state.alerts
+    ]
+    out += [
+        Alert(level="notice", code=code, text=f"over: {text}", raised=False)
+        for code, text in state.alerts.items()
+        if code not in current
+    ]
+    said = risk_state(state, now)
+    if said != state.said_state:
+        out.append(said)
+    equity = _equity_repeat(state, now)
+    if equity is not None:
+        out.append(equity)
+    return out
+
+
+def _equity_repeat(state: State, now: Now) -> Equity | None:
+    if 0 <= now.host_ns - state.said_equity_host_ns < EQUITY_REPEAT_NS:
+        return None
+    seen = sample(state, now)
+    return None if seen is None else equity_now(state, seen)
+
+
+def conditions(state: State, now: Now) -> Conditions:
+    """Everything that is wrong now, by code: its level and one line for a person."""
+    found: Conditions = {}
+    shares = state.shares or 0
+    if shares < 0:
+        found["short"] = ("page", f"SMH is SHORT {-shares} shares: cover it in TWS; entries halted")
+    breached = breached_why(state, now)
+    if breached:
+        found["breached"] = ("page", f"BREACHED: {breached}")
+    if shares > 0 and in_session(state, now):
+        found.update(_unprotected(state, now, shares))
+    found.update(_account_trouble(state, shares))
+    for code, reason in state.halts.items():
+        if code in ("foreign", "liquidation", "journal"):
+            found[f"halt-{code}"] = ("page", f"HALTED: {reason} (trader status, trader resume)")
+    if shares > 0 and not state.ours:
+        text = f"{shares} shares of SMH were found that we did not buy; the stop protects them"
+        found["adopt"] = ("notice", f"{text}; entries wait for trader adopt")
+    return found
+
+
+def _unprotected(state: State, now: Now, shares: int) -> Conditions:
+    found: Conditions = {}
+    session = state.session
+    assert session is not None
+    if state.settings.stop.baseline == "off":
+        return found
+    grace_ns = int((state.settings.stop.opening_print_wait_s + 5) * SECOND_NS)
+    if now.market_ns - session.open_ns > grace_ns and not armed(state):
+        found["unarmed"] = ("page", f"{shares} shares without a stop: no baseline for today")
+    seen = sample(state, now)
+    if seen is None and now.market_ns - session.open_ns > grace_ns:
+        found["blind"] = ("page", f"{shares} shares held and no valid price: the stop cannot see")
+    elif seen is not None and looks_like_split(state, seen.mark_usd):
+        text = "the price left the baseline's by a split's ratio and the share count did not"
+        found["split"] = ("page", f"{text}: the stop waits for the broker; check for a split")
+    if state.bear_pending and state.exit is None and state.ours:
+        late_ns = now.market_ns - session.open_ns
+        if late_ns > BEAR_EXIT_LATE_NS:
+            found["bear-late"] = ("page", "the bear exit has not been sent a minute after the open")
+    return found
+
+
+def _account_trouble(state: State, shares: int) -> Conditions:
+    account, found = state.account, Conditions()
+    if account is None or not shares:
+        return found
+    floor = state.settings.margin.excess_liquidity_page_fraction * account.net_liquidation_usd
+    if account.excess_liquidity_usd < floor:
+        text = f"excess liquidity is ${account.excess_liquidity_usd:,.2f}"
+        found["liquidity"] = ("page", f"{text}: IB liquidates at 0")
+    if state.flow_usd:
+        text = f"net liquidation moved by ${state.flow_usd:,.2f} that SMH does not explain"
+        found["flow"] = ("notice", f"{text}; entries wait until the next session")
+    return found
+
+
+def breached_why(state: State, now: Now) -> str:
+    """Why a fired stop has not led to an order at the broker within 10 s; "" when it has."""
+    if not state.stop_fired or not state.shares or state.shares <= 0:
+        return ""
+    plan = state.exit
+    if plan is not None and plan.status == "UNKNOWN":
+        return f"exit {plan.order.intent_id} is UNKNOWN until the broker proves it"
+    if state.feed is not None and state.feed.halted:
+        return "trading in SMH is halted; the exit stays working"
+    link = state.link
+    if link is None or link.state in ("down", "locked") or "BrokerLink" in state.silent:
+        return "no link to the broker"
+    if not in_session(state, now):
+        return "the market is shut; the exit goes at the next open"
+    waiting = plan is None or plan.status in ("PendingSubmit", "DENIED", "REJECTED")
+    since_ns = now.host_ns - (plan.asked_host_ns if plan is not None else now.host_ns)
+    if waiting and not 0 <= since_ns < BREACHED_AFTER_NS:
+        return "the broker has not acknowledged the exit"
+    return ""
+
+
+def mode(state: State) -> Mode:
+    """The stricter of our own latch and the gateway's."""
+    gateway: Mode = state.latch.mode if state.latch is not None else "ACTIVE"
+    if gateway == "LOCKED":
+        return "LOCKED"
+    return "HALTED" if state.halts or gateway == "HALTED" else "ACTIVE"
+
+
+def risk_state(state: State, now: Now) -> RiskState:
+    """The line that answers "why am I not in the market?"."""
+    reasons = list(state.halts.values())
+    latch = state.latch
+    if latch is not None and latch.mode != "ACTIVE" and latch.reason not in reasons:
+        reasons.append(latch.reason)
+    return RiskState(
+        mode=mode(state),
+        breached=breached_why(state, now),
+        reasons=tuple(reasons),
+        pending=_pending(state, now),
+        shares=state.shares or 0,
+        entry_done=state.day is not None and state.day.entry_done,
+        stop_fired=state.stop_fired,
+        uninvested_usd=round(max(0.0, state.uninvested_usd + max(0.0, state.flow_usd)), 2),
+        liquidation_price_usd=_liquidation_price(state),
+        protected_by=_protected_by(state, now),
+    )
+
+
+def _pending(state: State, now: Now) -> str:
+    if state.exit is not None:
+        return f"exit {state.exit.order.intent_id}: {state.exit.status}"
+    if state.entry is not None:
+        return f"entry {state.entry.order.intent_id}: {state.entry.status}"
+    reason = exits.wanted(state)
+    if reason is not None:
+        return f"{reason} exit at the next open" if not in_session(state, now) else f"{reason} exit"
+    if state.shares:
+        return ""
+    day = state.day
+    if day is not None and day.entry_over:
+        return f"no entry today: {day.entry_over}"
+    if day is not None and day.last_refusal:
+        return f"entry waits: {day.last_refusal}"
+    return ""
+
+
+def _liquidation_price(state: State) -> float | None:
+    account = state.account
+    if account is None or account.mark_usd is None or account.shares <= 0:
+        return None
+    price = rules.liquidation_price(
+        account.excess_liquidity_usd, account.maint_margin_usd, account.shares, account.mark_usd
+    )
+    return round(price, 2) if price > 0 else None
+
+
+def _protected_by(state: State, now: Now) -> str:
+    shares = state.shares or 0
+    if shares <= 0:
+        return ""
+    if state.settings.stop.baseline == "off":
+        return "NOT PROTECTED: stop.baseline is off"
+    if not in_session(state, now):
+        return "NOT PROTECTED while the market is shut"
+    if not armed(state):
+        return "NOT PROTECTED: no baseline for today yet"
+    return f"the stop monitor, at equity ${stop_usd(state):,.2f}"
+
+
+def equity_at(state: State, mark_usd: float | None) -> float:
+    """The stop's equity at a mark; a flat position needs none."""
+    return equity_usd(state, mark_usd or 0.0)

@@ -1,0 +1,20 @@
+"""risk_monitor: holds the day's baseline, watches the stop, sizes and gates entries, orders exits.
+
+hears   Quote, Session, OpeningPrint, DailyBar, FeedState; Signal, TargetPosition; BrokerLink,
+        AccountSnapshot, BrokerPnl, OrderBook, OrderUpdate, Fill, Commission, HaltLatch,
+        MarginPreview; OrderState
+says    BaselineSet, Equity, StopArmed, StopHit, GoNoGo, EntryRefused, Entered, Exited,
+        RiskState, DaySummary
+asks    PlaceOrder of order_executor; SubmitOrder (an exit the executor is silent on),
+        PreviewMargin and Halt of broker_gateway
+answers Halt, Resume, Flatten, Adopt
+owns    baseline, stop, position ledger, halts
+if it dies: its journal brings it back within a second or two; until then no price is judged and
+        no entry is made.
+"""
+
+from common import service
+from common.core import risk
+
+if __name__ == "__main__":
+    service.main("risk_monitor", risk)
