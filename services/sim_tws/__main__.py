@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
 from common.clock import Clock, ReplayClock
+from services.sim_tws import control, script
 from services.sim_tws.account import MARGIN_KINDS, PORTFOLIO, PORTFOLIO_START_USD_MIN, Account
 from services.sim_tws.broker import Broker
-from services.sim_tws.market import Market, replay, synthetic
+from services.sim_tws.market import DEFAULT_START, Market, MarketDataError, replay, synthetic
 from services.sim_tws.market_time import instant_ns
 from services.sim_tws.own_clock import OwnClock
 from services.sim_tws.recorder import Recorder
+from services.sim_tws.script import ScriptError
 from services.sim_tws.server import Server
+from services.sim_tws.state_file import StateError, StateFile
 from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
-
-DEFAULT_START = date(2025, 6, 2)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +44,9 @@ def parser() -> argparse.ArgumentParser:
     add("--account", default="DU1234567", help="account id; several separated by commas")
     add("--cash", type=float, default=1_000_000.0, help="USD in the account at the start")
     add("--clock", type=Path, help="follow this shared replay clock instead of an own one")
+    add("--control", type=Path, help="unix socket for faults, status and truth (JSON lines)")
+    add("--script", type=Path, help="timed faults, TOML or JSON lines")
+    add("--state", type=Path, help="keep ids, orders and positions here across restarts")
     add("--record", type=Path, help="append every frame to this file (MessagePack)")
     add("--delayed-data", dest="live", action="store_false", help="no live data permission")
     add("--live-data", dest="live", action="store_true", help="live data permission (default)")
@@ -51,10 +56,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     chosen = parser().parse_args()
-    market = _market(chosen)
-    start = chosen.start or max(DEFAULT_START, market.first_day)
-    first = market.session_at_or_after(instant_ns(start, 0))
-    start_ns = instant_ns(first.date, *chosen.at)
+    try:
+        market = _market(chosen)
+        cues = script.read(chosen.script) if chosen.script else []
+        state_file = StateFile(chosen.state) if chosen.state else None
+        saved = state_file.load() if state_file else None
+        start = chosen.start or max(DEFAULT_START, market.first_day)
+        first = market.session_at_or_after(instant_ns(start, 0))
+    except (LookupError, MarketDataError, ScriptError, StateError) as wrong:
+        _say(f"simulated TWS cannot start: {wrong}")
+        return 2
+    start_ns = saved.market_ns if saved else instant_ns(first.date, *chosen.at)
     clock: Clock
     if chosen.clock is None:
         clock = OwnClock(market, start_ns, chosen.seconds_per_day)
@@ -66,15 +78,27 @@ def main() -> int:
     ids = chosen.account.split(",")
     accounts = [Account(name, chosen.cash, chosen.account_type) for name in ids]
     broker = Broker(Tape(market), accounts, start_ns, Switches(live_data=chosen.live))
+    if saved is not None:
+        broker.resume(saved.books)
     recorder = Recorder(chosen.record) if chosen.record else None
+    server = Server(broker, clock, recorder, state_file)
+    script.arm(server, cues)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(Server(broker, clock, recorder), chosen.host, chosen.port))
+        asyncio.run(_serve(server, chosen))
     return 0
 
 
-async def _serve(server: Server, host: str, port: int) -> None:
-    _say(f"simulated TWS on {host}:{await server.listen(host, port)}")
-    await server.beat()
+async def _serve(server: Server, chosen: argparse.Namespace) -> None:
+    """Runs until a signal; the port appears once everything else is ready."""
+    loop = asyncio.get_running_loop()
+    beat = loop.create_task(server.beat())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, beat.cancel)
+    if chosen.control is not None:
+        await control.listen(server, chosen.control)
+    _say(f"simulated TWS on {chosen.host}:{await server.listen(chosen.host, chosen.port)}")
+    with suppress(asyncio.CancelledError):
+        await beat
 
 
 def _market(chosen: argparse.Namespace) -> Market:

@@ -169,7 +169,7 @@ class Account:
         held = tuple(
             Holding(p.instrument, p.shares, p.mark(smh_usd), p.average_usd, p.realized_usd)
             for p in self.positions.values()
-            if p.shares or p.realized_usd
+            if p.shares or p.traded_usd
         )
         margin = self.margin_usd(smh_usd)
         return Valuation(
@@ -188,7 +188,7 @@ class Account:
         return self.cash_usd + sum(p.shares * p.mark(smh_usd) for p in self.positions.values())
 
     def end_of_session(self, smh_usd: float) -> None:
-        """The 16:00 roll: equity is remembered, the SMA rises to the Reg T excess if that is more."""
+        """The 16:00 roll: equity is remembered; the SMA is at least the Reg T excess."""
         equity = self.net_liquidation_usd(smh_usd)
         gross = sum(abs(p.shares * p.mark(smh_usd)) for p in self.positions.values())
         self.previous_equity_usd = equity

@@ -106,6 +106,14 @@ class AccountDesk:
     def position_changed(self) -> None:
         self._position_changed = True
 
+    def say_unready(self, sessions: Iterable[Session]) -> None:
+        """During a server reset TWS says that its account figures are not to be relied on."""
+        for session in sessions:
+            sub = session.subscriptions.account_updates
+            if sub is not None:
+                sub.rows["AccountReady", ""] = "false"
+                session.send(replies.account_value("AccountReady", "false", "", sub.account_id))
+
     def refresh(self) -> None:
         """Takes the valuation that is shown until the next refresh."""
         now_ns = self._broker.now_ns
@@ -193,9 +201,13 @@ class AccountDesk:
             shares = replies.size(item.shares, session.version)
             session.send(
                 replies.portfolio_value(
-                    item.instrument, shares, item.price_usd, round(item.average_usd, 6),
-                    item.realized_usd, account_id,
-                )  # fmt: skip
+                    item.instrument,
+                    shares,
+                    item.price_usd,
+                    round(item.average_usd, 6),
+                    item.realized_usd,
+                    account_id,
+                )
             )
         stamp = f"{new_york(self._broker.now_ns):%H:%M}"
         session.send(replies.account_update_time(stamp))
@@ -231,7 +243,7 @@ class AccountDesk:
     def _send_positions(self, session: Session) -> None:
         for account in self._broker.seen.accounts:
             for item in account.positions.values():
-                if item.shares or item.realized_usd:
+                if item.shares or item.traded_usd:
                     shares = replies.size(item.shares, session.version)
                     average = round(item.average_usd, 6)
                     session.send(
@@ -241,7 +253,7 @@ class AccountDesk:
     def _send_positions_multi(self, session: Session, req_id: int, sub: AccountRows) -> None:
         account = self._account(sub.account_id)
         for item in account.positions.values() if account is not None else ():
-            if item.shares or item.realized_usd:
+            if item.shares or item.traded_usd:
                 shares = replies.size(item.shares, session.version)
                 average = round(item.average_usd, 6)
                 session.send(
@@ -250,9 +262,7 @@ class AccountDesk:
                     )
                 )
 
-    def _send_pnl(
-        self, session: Session, req_id: int, stream: PnlStream, smh_usd: float
-    ) -> None:
+    def _send_pnl(self, session: Session, req_id: int, stream: PnlStream, smh_usd: float) -> None:
         account = self._account(stream.account_id)
         if account is None:
             return
@@ -294,6 +304,9 @@ class AccountDesk:
     def _known(self, session: Session, req_id: int, account_id: str) -> Account | None:
         account = self._account(account_id)
         if account is None:
-            text = f"Error validating request.-'bN' : cause - Invalid account code '{account_id[:20]}'."
-            session.error(req_id, 321, text)
+            session.error(req_id, 321, _unknown_account(account_id))
         return account
+
+
+def _unknown_account(account_id: str) -> str:
+    return f"Error validating request.-'bN' : cause - Invalid account code '{account_id[:20]}'."

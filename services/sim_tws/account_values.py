@@ -12,9 +12,60 @@ Row = tuple[str, str, str]  # key, value, currency
 
 # The tags reqAccountSummary knows; `$LEDGER` and `$LEDGER:ALL` ask for the ledger rows.
 SUMMARY_TAGS = frozenset(
-    ["AccountType", "NetLiquidation", "TotalCashValue", "SettledCash", "AccruedCash", "BuyingPower", "EquityWithLoanValue", "PreviousDayEquityWithLoanValue", "PreviousEquityWithLoanValue", "GrossPositionValue", "ReqTEquity", "RegTEquity", "ReqTMargin", "RegTMargin", "SMA", "InitMarginReq", "MaintMarginReq", "AvailableFunds", "ExcessLiquidity", "Cushion", "FullInitMarginReq", "FullMaintMarginReq", "FullAvailableFunds", "FullExcessLiquidity", "LookAheadNextChange", "LookAheadInitMarginReq", "LookAheadMaintMarginReq", "LookAheadAvailableFunds", "LookAheadExcessLiquidity", "HighestSeverity", "DayTradesRemaining", "DayTradesRemainingT+1", "DayTradesRemainingT+2", "DayTradesRemainingT+3", "DayTradesRemainingT+4", "Leverage", "NLVAndMarginInReview", "WhatIfPMEnabled", "Billable"]
+    [
+        "AccountType",
+        "NetLiquidation",
+        "TotalCashValue",
+        "SettledCash",
+        "AccruedCash",
+        "BuyingPower",
+        "EquityWithLoanValue",
+        "PreviousDayEquityWithLoanValue",
+        "PreviousEquityWithLoanValue",
+        "GrossPositionValue",
+        "ReqTEquity",
+        "RegTEquity",
+        "ReqTMargin",
+        "RegTMargin",
+        "SMA",
+        "InitMarginReq",
+        "MaintMarginReq",
+        "AvailableFunds",
+        "ExcessLiquidity",
+        "Cushion",
+        "FullInitMarginReq",
+        "FullMaintMarginReq",
+        "FullAvailableFunds",
+        "FullExcessLiquidity",
+        "LookAheadNextChange",
+        "LookAheadInitMarginReq",
+        "LookAheadMaintMarginReq",
+        "LookAheadAvailableFunds",
+        "LookAheadExcessLiquidity",
+        "HighestSeverity",
+        "DayTradesRemaining",
+        "DayTradesRemainingT+1",
+        "DayTradesRemainingT+2",
+        "DayTradesRemainingT+3",
+        "DayTradesRemainingT+4",
+        "Leverage",
+        "NLVAndMarginInReview",
+        "WhatIfPMEnabled",
+        "Billable",
+    ]
 )
-_LEDGER_KEYS = ["CashBalance", "TotalCashBalance", "StockMarketValue", "NetLiquidationByCurrency", "UnrealizedPnL", "RealizedPnL", "ExchangeRate", "AccruedCash", "RealCurrency", "Currency"]
+_LEDGER_KEYS = [
+    "CashBalance",
+    "TotalCashBalance",
+    "StockMarketValue",
+    "NetLiquidationByCurrency",
+    "UnrealizedPnL",
+    "RealizedPnL",
+    "ExchangeRate",
+    "AccruedCash",
+    "RealCurrency",
+    "Currency",
+]
 
 
 def rows(

@@ -7,7 +7,6 @@ in `Books`; while the link to IB is lost, clients see the books as they were whe
 from __future__ import annotations
 
 import copy
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -50,6 +49,9 @@ class Books:
     orders: dict[int, Order] = field(default_factory=dict)
     executions: list[Execution] = field(default_factory=list)
     last_order_id: dict[int, int] = field(default_factory=dict)  # by client id
+    last_perm_id: int = FIRST_PERM_ID
+    last_execution: int = 0
+    orders_placed: int = 0  # by API clients, ever
 
     def live(self) -> list[Order]:
         return [order for order in self.orders.values() if not order.done]
@@ -77,8 +79,6 @@ class Broker:
         self.tell_missed = True
         self._books_at_loss: Books | None = None
         self._missed: list[tuple[int, Encode]] = []
-        self._perm_ids = itertools.count(FIRST_PERM_ID)
-        self._exec_numbers = itertools.count(1)
         self._staged: dict[tuple[int, int], tuple[Instrument, str, Ticket]] = {}
 
     @property
@@ -236,15 +236,20 @@ class Broker:
         return Order(
             client_id=client_id,
             order_id=order_id,
-            perm_id=next(self._perm_ids),
+            perm_id=self._next_perm_id(),
             instrument=instrument,
             exchange=exchange,
             ticket=ticket,
             placed_ns=self.now_ns,
         )
 
+    def _next_perm_id(self) -> int:
+        self.books.last_perm_id += 1
+        return self.books.last_perm_id
+
     def _enter(self, order: Order) -> Refusal | None:
         """The order reaches IB: refused, held or worked."""
+        self.books.orders_placed += order.client_id != MANUAL_CLIENT or order.order_id != 0
         if self.switches.lose_orders > 0:
             self.switches.lose_orders -= 1
             return None
@@ -385,7 +390,7 @@ class Broker:
                 self._work(child)
 
     def _one_cancels_all(self, order: Order, shares: float) -> None:
-        """OCA: type 1 cancels the rest of the group on any fill, 2 and 3 shrink it in proportion."""
+        """OCA: any fill cancels the rest of the group (type 1) or shrinks it in proportion."""
         group = order.ticket.oca_group
         if not group:
             return
@@ -425,11 +430,12 @@ class Broker:
         self, order: Order, shares: float, price: float, ts_ns: int, fee: float,
         realized: float | None,
     ) -> Execution:  # fmt: skip
-        number = next(self._exec_numbers)
+        self.books.last_execution += 1
+        number = self.books.last_execution
         return Execution(
             exec_id=f"0000e0d5.{new_york_date(ts_ns):%y%m%d}{number:04x}.01.01",
             ts_ns=ts_ns,
-            order=order,
+            instrument=order.instrument,
             client_id=order.client_id,
             order_id=order.order_id,
             perm_id=order.perm_id,
@@ -470,6 +476,48 @@ class Broker:
             self._missed.append((client_id, encode))
         elif self.outlet is not None:
             self.outlet.to_client(client_id, encode)
+
+    def correct_last_execution(self, price_usd: float) -> bool:
+        """Tells the newest fill again at another price, as IB does: same id, revision up by one."""
+        if not self.books.executions:
+            return False
+        old = self.books.executions[-1]
+        root, _, revision = old.exec_id.rpartition(".")
+        fill = replace(old, exec_id=f"{root}.{int(revision) + 1:02d}", price_usd=price_usd)
+        self.books.executions[-1] = fill
+        change = (old.price_usd - price_usd) * old.side * old.shares
+        self.account.move_cash(round(change, 2))
+        position = self.account.smh
+        if position.shares:
+            position.average_usd -= change / position.shares
+        position.traded_usd += change
+        self._tell(
+            fill.client_id, lambda version: order_replies.execution(fill, replies.NO_ID, version)
+        )
+        self._tell(fill.client_id, lambda _version: order_replies.commission(fill))
+        self.announce_position_change()
+        return True
+
+    def forget_before(self, ts_ns: int) -> None:
+        """Drops fills and done orders that no request can reach any more."""
+        books = self.books
+        books.executions = [fill for fill in books.executions if fill.ts_ns >= ts_ns]
+        books.orders = {
+            perm_id: order
+            for perm_id, order in books.orders.items()
+            if not order.done or order.completed_ns >= ts_ns
+        }
+
+    def lose_staged(self) -> None:
+        """Orders that were never transmitted live in TWS only: a restart loses them."""
+        self._staged.clear()
+
+    def resume(self, books: Books) -> None:
+        """Takes over the books of an earlier run; working orders go on working."""
+        self.books = books
+        for order in books.live():
+            if not order.held_for_parent:
+                self.exchange.adopt(order)
 
     def announce_position_change(self) -> None:
         if self.link_up and self.outlet is not None:

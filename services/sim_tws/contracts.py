@@ -63,7 +63,33 @@ class Instrument:
         )
 
 
-_US_VENUES = ["SMART", "AMEX", "NYSE", "CBOE", "PHLX", "ISE", "CHX", "ARCA", "NASDAQ", "ISLAND", "DRCTEDGE", "BEX", "BATS", "EDGEA", "BYX", "IEX", "EDGX", "FOXRIVER", "PEARL", "NYSENAT", "LTSE", "MEMX", "IBEOS", "OVERNIGHT", "PSX"]
+_US_VENUES = [
+    "SMART",
+    "AMEX",
+    "NYSE",
+    "CBOE",
+    "PHLX",
+    "ISE",
+    "CHX",
+    "ARCA",
+    "NASDAQ",
+    "ISLAND",
+    "DRCTEDGE",
+    "BEX",
+    "BATS",
+    "EDGEA",
+    "BYX",
+    "IEX",
+    "EDGX",
+    "FOXRIVER",
+    "PEARL",
+    "NYSENAT",
+    "LTSE",
+    "MEMX",
+    "IBEOS",
+    "OVERNIGHT",
+    "PSX",
+]
 _STOCK_ORDER_TYPES = (
     "ACTIVETIM,AD,ADJUST,ALERT,ALGO,ALLOC,AON,AVGCOST,BASKET,BENCHPX,CASHQTY,COND,CONDORDER,"
     "DARKONLY,DARKPOLL,DAY,DEACT,DEACTDIS,DEACTEOD,DIS,DUR,GAT,GTC,GTD,GTT,HID,IBKRATS,ICE,IOC,LIT,"
@@ -123,7 +149,25 @@ VIX = Instrument(
 INSTRUMENTS = (SMH, SMH_MEXICO, VIX)
 BY_CON_ID = {instrument.con_id: instrument for instrument in INSTRUMENTS}
 SEC_TYPES = frozenset(
-    ["STK", "OPT", "FUT", "CONTFUT", "IND", "FOP", "CASH", "BAG", "WAR", "BOND", "CMDTY", "NEWS", "FUND", "CFD", "CRYPTO", "EC", "IOPT"]
+    [
+        "STK",
+        "OPT",
+        "FUT",
+        "CONTFUT",
+        "IND",
+        "FOP",
+        "CASH",
+        "BAG",
+        "WAR",
+        "BOND",
+        "CMDTY",
+        "NEWS",
+        "FUND",
+        "CFD",
+        "CRYPTO",
+        "EC",
+        "IOPT",
+    ]
 )
 
 

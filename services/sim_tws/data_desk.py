@@ -71,7 +71,9 @@ class DataDesk:
         tickers = session.subscriptions.tickers
         req_id = request.req_id
         if req_id in tickers:
-            session.error(req_id, 322, "Error processing request.-'bW' : cause - Duplicate ticker id")
+            session.error(
+                req_id, 322, "Error processing request.-'bW' : cause - Duplicate ticker id"
+            )
             return
         if len(tickers) >= TICKERS_MAX:
             session.error(req_id, 101, "Max number of tickers has been reached")
@@ -231,9 +233,7 @@ class DataDesk:
         closed = self._tape.phase(now_ns) is Phase.CLOSED
         return FROZEN if closed and asked in {FROZEN, DELAYED_FROZEN} else LIVE
 
-    def _send_moves(
-        self, session: Session, req_id: int, ticker: Ticker, moves: list[Tick]
-    ) -> None:
+    def _send_moves(self, session: Session, req_id: int, ticker: Ticker, moves: list[Tick]) -> None:
         lag_ns = DELAY_NS if ticker.delayed else 0
         volume = 0
         for tick in moves:
@@ -301,8 +301,7 @@ class DataDesk:
 
     def _figures(self, symbol: str, at_ns: int, tick: Tick) -> DayFigures:
         day = new_york_date(at_ns)
-        before = self._tape.market.sessions_before(day, 1)
-        close = self._tape.market.closing_print(symbol, before[0].date) if before else tick.last
+        close = self._tape.close_before(symbol, day) or tick.last
         session = self._tape.market.session_on(day)
         if session is None or at_ns <= session.open_ns:
             return DayFigures(close, tick.last, tick.last, close, 0)

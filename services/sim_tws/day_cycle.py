@@ -18,7 +18,6 @@ from services.sim_tws.orders import Ticket
 from services.sim_tws.tape import extended_hours
 
 PNL_RESET = (23, 55)  # New York, the evening before
-ACTIONS_BEFORE_OPEN_NS = 8 * 60 * MINUTE_NS
 SMA_CHECK_FIRST_NS = 10 * MINUTE_NS  # before the close
 SMA_CHECK_LAST_NS = 80 * MINUTE_NS  # after the close
 SMA_CHECK_STEP_NS = 10 * MINUTE_NS
@@ -39,7 +38,7 @@ class DayCycle:
         """Events of one session that are still ahead."""
         tape, exchange = self._broker.tape, self._exchange
         reset_ns = instant_ns(session.date - timedelta(days=1), *PNL_RESET)
-        actions_ns = session.open_ns - ACTIONS_BEFORE_OPEN_NS
+        actions_ns = instant_ns(session.date, 0)
         first_ns, last_ns = extended_hours(session)
         events = [
             (reset_ns, self._reset),
@@ -84,6 +83,7 @@ class DayCycle:
 
     def _corporate_actions(self, day: date) -> None:
         """Splits change shares and average cost and end GTC orders; dividends pay cash."""
+        self._broker.forget_before(instant_ns(day - timedelta(days=1), 0))
         actions = self._broker.tape.actions_on(day)
         for action in actions:
             if action.kind == "split":
@@ -108,7 +108,7 @@ class DayCycle:
             self._exchange.at(next_ns, lambda ts: self._check_margin(ts, session))
 
     def _check_sma(self) -> None:
-        """Reg T at the end of the day: a negative SMA is cured by selling, however rich the rest."""
+        """Reg T at the end of the day: a negative SMA is cured by selling."""
         account = self._broker.account
         mark = self._broker.tape.mark(self._broker.now_ns)
         if account.margin_kind != PORTFOLIO and account.sma_usd < 0:

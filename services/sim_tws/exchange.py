@@ -85,6 +85,10 @@ class Exchange:
         if order.ticket.tif in {"IOC", "FOK"} and not order.done:
             self.end(order, "")
 
+    def adopt(self, order: Order) -> None:
+        """Goes on working an order of an earlier run, without a report."""
+        self._working[order.perm_id] = order
+
     def withdraw(self, order: Order) -> None:
         """Stops working it, without a report."""
         self._working.pop(order.perm_id, None)
@@ -100,8 +104,7 @@ class Exchange:
         phase = self.tape.phase(ts_ns)
         if phase is Phase.REGULAR:
             return True
-        limited = order.ticket.order_type in st.LIMIT_TYPES or order.liquidation
-        return phase is Phase.EXTENDED and order.ticket.outside_rth and limited
+        return phase is Phase.EXTENDED and _trades_extended(order)
 
     def open_auction(self, session: SessionTimes) -> None:
         """The opening cross: OPG orders and what waited for the open, at the official print."""
@@ -124,14 +127,14 @@ class Exchange:
                     self._fill(order, order.remaining, price, session.close_ns)
                 else:
                     self.end(order, "")
-            elif order.ticket.tif in {"DAY", "IOC", "FOK", "OPG"} and not (
-                order.ticket.outside_rth and order.ticket.order_type in st.LIMIT_TYPES
-            ):
+            elif order.ticket.tif != "DAY" or _trades_extended(order):
+                continue
+            else:
                 self.end(order, "")
 
     def end_of_extended_hours(self) -> None:
         for order in list(self._working.values()):
-            if order.ticket.tif == "DAY" and order.ticket.order_type not in st.CLOSE_TYPES:
+            if order.ticket.tif == "DAY" and _trades_extended(order):
                 self.end(order, "")
 
     def sweep(self) -> None:
@@ -175,9 +178,9 @@ class Exchange:
         price = round(best + order.ticket.side * PIECE_SLIPPAGE_USD * order.slices, 2)
         if not _allows(order, price):
             price = best
+        if (order.ticket.tif == "FOK" or order.ticket.all_or_none) and shown < order.remaining:
+            return
         piece = min(order.remaining, float(max(shown, ceil(order.quantity / PIECES_MAX))))
-        if order.ticket.tif == "FOK" or order.ticket.all_or_none:
-            piece = order.remaining
         order.slices += 1
         order.slice_due_ns = self.now_ns + PIECE_GAP_NS
         self._fill(order, piece, price, self.now_ns)
@@ -197,6 +200,12 @@ class Exchange:
         if order.status != status:
             order.status = status
             self._reports.status_changed(order)
+
+
+def _trades_extended(order: Order) -> bool:
+    """Outside regular hours only limit orders trade, if they say so, and IB's liquidations."""
+    limited = order.ticket.order_type in st.LIMIT_TYPES or order.liquidation
+    return order.ticket.outside_rth and limited
 
 
 def _allows(order: Order, price: float) -> bool:

@@ -86,13 +86,13 @@ def bars(request: Historical, instrument: Instrument, tape: Tape, now_ns: int) -
             found = _less_dividends(found, tape, now_ns)
         found = _grouped(found, request.bar_size)
     if not found:
-        raise NoDataError(f"no data: {instrument.symbol}@{instrument.primary_exchange} {request.show}")
+        raise NoDataError(
+            f"no data: {instrument.symbol}@{instrument.primary_exchange} {request.show}"
+        )
     return [_shown(bar, request.show.upper(), instrument) for bar in found[-BARS_MAX:]]
 
 
-def daily(
-    asked: Window, instrument: Instrument, tape: Tape, now_ns: int
-) -> list[tuple[date, Bar]]:
+def daily(asked: Window, instrument: Instrument, tape: Tape, now_ns: int) -> list[tuple[date, Bar]]:
     """Whole sessions' official bars, then the running one."""
     market = tape.market
     last = market.session_on(new_york_date(asked.end_ns))
@@ -110,7 +110,7 @@ def daily(
         parts = market.bars(instrument.symbol, last.open_ns, asked.end_ns, 3600)
         if parts:
             rows.append((last.date, _joined(parts)))
-    ratio = 1.0 if instrument == VIX else _split_ratio(tape, whole_by, new_york_date(now_ns))
+    ratio = 1.0 if instrument == VIX else tape.split_ratio(whole_by, new_york_date(now_ns))
     return rows if ratio == 1.0 else [(day, _divided(bar, ratio)) for day, bar in rows]
 
 
@@ -139,12 +139,10 @@ def date_text(bar: Bar, request: Historical, version: int) -> str:
 
 def _intraday(asked: Window, instrument: Instrument, tape: Tape, now_ns: int) -> list[Bar]:
     try:
-        found = tape.market.bars(
-            instrument.symbol, asked.start_ns, asked.end_ns, asked.bar_s
-        )
+        found = tape.market.bars(instrument.symbol, asked.start_ns, asked.end_ns, asked.bar_s)
     except LookupError:
         return []
-    ratio = _split_ratio(tape, new_york_date(asked.end_ns), new_york_date(now_ns))
+    ratio = tape.split_ratio(new_york_date(asked.end_ns), new_york_date(now_ns))
     return found if ratio == 1.0 or instrument == VIX else [_divided(bar, ratio) for bar in found]
 
 
@@ -158,17 +156,6 @@ def _sessions_back(tape: Tape, end_ns: int, count: int) -> date | None:
     return before[0].date if before else None
 
 
-def _split_ratio(tape: Tape, until: date, today: date) -> float:
-    """New shares per share of `until`, by the splits since."""
-    ratio, day = 1.0, until
-    while day < today:
-        day += timedelta(days=1)
-        for action in tape.actions_on(day):
-            if action.kind == "split":
-                ratio *= action.value
-    return ratio
-
-
 def _less_dividends(found: list[Bar], tape: Tape, now_ns: int) -> list[Bar]:
     """Each bar before an ex-date is scaled down by the dividend's share of the close before it."""
     adjusted: list[Bar] = []
@@ -178,7 +165,7 @@ def _less_dividends(found: list[Bar], tape: Tape, now_ns: int) -> list[Bar]:
         adjusted.append(replace(_divided(found[index], 1 / factor), volume=found[index].volume))
         for action in tape.actions_on(new_york_date(found[index].start_ns)):
             if action.kind == "dividend" and index:
-                ratio = _split_ratio(tape, new_york_date(found[index].start_ns), today)
+                ratio = tape.split_ratio(new_york_date(found[index].start_ns), today)
                 factor *= 1 - action.value / ratio / found[index - 1].close
     return adjusted[::-1]
 
@@ -232,5 +219,3 @@ def _shown(bar: Bar, show: str, instrument: Instrument) -> Bar:
         round(p + shift, 4) for p in (bar.open, bar.high, bar.low, bar.close)
     )
     return Bar(bar.start_ns, opened, high, low, close, -1.0, -1, -1.0)
-
-

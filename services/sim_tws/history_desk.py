@@ -86,9 +86,9 @@ class HistoryDesk:
         instrument = self._data.resolve(session, request.req_id, request.contract)
         if instrument is None:
             return
-        first = self._tape.market.daily_bars(
-            instrument.symbol, self._tape.market.last_day, 10**6
-        )[0][1]
+        first = self._tape.market.daily_bars(instrument.symbol, self._tape.market.last_day, 10**6)[
+            0
+        ][1]
         text = f"{new_york(first.start_ns):%Y%m%d-%H:%M:%S}"
         if request.date_format == 2:
             text = str(first.start_ns // SECOND_NS)
@@ -168,9 +168,7 @@ class HistoryDesk:
             text = history.date_text(bar, stream.request, session.version)
             session.send(replies.historical_data_update(req_id, text, bar, session.version))
 
-    def _schedule(
-        self, session: Session, request: requests.Historical, visible_ns: int
-    ) -> None:
+    def _schedule(self, session: Session, request: requests.Historical, visible_ns: int) -> None:
         try:
             asked = history.window(request, self._tape, visible_ns)
         except FieldError as wrong:
@@ -181,7 +179,9 @@ class HistoryDesk:
         while day <= new_york_date(asked.end_ns):
             times = self._tape.market.session_on(day)
             if times is not None:
-                local = (f"{new_york(at):%Y%m%d-%H:%M:%S}" for at in (times.open_ns, times.close_ns))
+                local = (
+                    f"{new_york(at):%Y%m%d-%H:%M:%S}" for at in (times.open_ns, times.close_ns)
+                )
                 days.append((*local, f"{day:%Y%m%d}"))
             day += timedelta(days=1)
         start = days[0][0] if days else ""
@@ -197,7 +197,9 @@ class HistoryDesk:
         if instrument is None or visible_ns is None:
             return
         show = request.show.upper()
-        if show not in {"TRADES", "BID_ASK", "MIDPOINT"} or bool(request.start) == bool(request.end):
+        if show not in {"TRADES", "BID_ASK", "MIDPOINT"} or bool(request.start) == bool(
+            request.end
+        ):
             session.error(request.req_id, 321, _invalid("Invalid historical tick request"))
             return
         try:
@@ -208,9 +210,7 @@ class HistoryDesk:
         count = max(1, min(request.count, HISTORICAL_TICKS_MAX))
         span_ns = count * SECOND_NS
         first_ns, last_ns = (at_ns, at_ns + span_ns) if request.start else (at_ns - span_ns, at_ns)
-        found = self._tape.market.path(
-            instrument.symbol, first_ns - 1, min(last_ns, visible_ns)
-        )
+        found = self._tape.market.path(instrument.symbol, first_ns - 1, min(last_ns, visible_ns))
         message = {"MIDPOINT": 96, "BID_ASK": 97, "TRADES": 98}[show]
         rows: list[list[str | int | float | None]] = []
         for tick in found:
@@ -222,7 +222,7 @@ class HistoryDesk:
             elif tick.last_size or instrument == VIX:
                 rows.append([stamp, tick.last, tick.last_size])
         chosen = rows[:count] if request.start else rows[-count:]
-        session.send(replies.historical_ticks(message, request.req_id, chosen, True))
+        session.send(replies.historical_ticks(message, request.req_id, chosen, done=True))
 
     # Rules
 

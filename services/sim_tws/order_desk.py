@@ -129,8 +129,8 @@ def _passes(fill: Execution, asked: requests.Executions) -> bool:
     return (
         asked.client_id in {0, fill.client_id}
         and asked.account in {"", fill.account}
-        and asked.symbol.upper() in {"", fill.order.instrument.symbol}
-        and asked.sec_type in {"", fill.order.instrument.sec_type}
+        and asked.symbol.upper() in {"", fill.instrument.symbol}
+        and asked.sec_type in {"", fill.instrument.sec_type}
         and asked.exchange in {"", fill.exchange, "SMART"}
         and side in {0, fill.side}
     )
@@ -138,5 +138,3 @@ def _passes(fill: Execution, asked: requests.Executions) -> bool:
 
 def _read_only() -> str:
     return f"Error validating request.-'b7' : cause - {READ_ONLY_TEXT}"
-
-

@@ -116,7 +116,7 @@ def order_status(order: Order, version: int, status: str = "", client_id: int = 
 
 def execution(fill: Execution, req_id: int, version: int) -> bytes:
     """EXECUTION_DATA; `req_id` is -1 when it was not asked for."""
-    item = fill.order.instrument
+    item = fill.instrument
     return payload(
         11, req_id, fill.order_id, item.con_id, item.symbol, item.sec_type, "", 0.0, "", "",
         fill.exchange, item.currency, item.local_symbol, item.trading_class, fill.exec_id,

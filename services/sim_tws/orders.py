@@ -90,7 +90,7 @@ class Execution:
 
     exec_id: str
     ts_ns: int
-    order: Order
+    instrument: Instrument
     client_id: int
     order_id: int
     perm_id: int

@@ -19,6 +19,7 @@ from services.sim_tws.order_desk import OrderDesk
 from services.sim_tws.recorder import Recorder
 from services.sim_tws.requests import Request
 from services.sim_tws.session import Session
+from services.sim_tws.state_file import StateFile
 
 PUBLICATIONS_PER_S_MAX = 20
 CONNECTIONS_MAX = 64
@@ -31,13 +32,21 @@ Handler = Callable[[Session, Any], None]
 class Server:
     """One simulated TWS: sockets in front of one broker and one market."""
 
-    def __init__(self, broker: Broker, clock: Clock, recorder: Recorder | None) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        clock: Clock,
+        recorder: Recorder | None = None,
+        state_file: StateFile | None = None,
+    ) -> None:
         self.broker = broker
         self.clock = clock
         self.switches = broker.switches
         self.sessions: dict[int, Session] = {}  # by connection number
         self.log: Callable[[str], None] = lambda line: print(line, file=sys.stderr)  # noqa: T201 - the program's own log
+        self.after_orders: list[tuple[int, Callable[[], None]]] = []  # faults due by order count
         self._recorder = recorder
+        self._state_file = state_file
         self._connections = 0
         self._listener: asyncio.Server | None = None
         self._address: tuple[str, int] = ("127.0.0.1", 0)
@@ -89,6 +98,7 @@ class Server:
         """Market time moves on: fills, expiries and the account's refreshes happen."""
         self.broker.exchange.advance(self.clock.now_ns())
         self.money.publish(self.live_sessions())
+        self._save()
 
     def live_sessions(self) -> list[Session]:
         return [session for session in self.sessions.values() if session.started]
@@ -108,7 +118,7 @@ class Server:
     def start_client(self, session: Session, client_id: int) -> None:
         """START_API: the id is free or the connection ends with 326."""
         taken = any(other.client_id == client_id for other in self.sessions.values())
-        if taken or host_ns() < self.switches.release_ids_at_host_ns:
+        if taken or host_ns() < self.switches.ids_taken_until_host_ns:
             session.error(
                 replies.NO_ID,
                 326,
@@ -124,13 +134,9 @@ class Server:
             session.error(replies.NO_ID, 1100, LINK_LOST)
             return
         for farm in QUOTE_FARMS:
-            session.error(
-                replies.NO_ID, 2104, f"Market data farm connection is OK:{farm}"
-            )
+            session.error(replies.NO_ID, 2104, f"Market data farm connection is OK:{farm}")
         session.error(replies.NO_ID, 2106, f"HMDS data farm connection is OK:{HISTORY_FARM}")
-        session.error(
-            replies.NO_ID, 2158, f"Sec-def data farm connection is OK:{DEFINITION_FARM}"
-        )
+        session.error(replies.NO_ID, 2158, f"Sec-def data farm connection is OK:{DEFINITION_FARM}")
 
     def broadcast(self, code: int, text: str) -> None:
         for session in self.live_sessions():
@@ -142,9 +148,7 @@ class Server:
     def record(self, session: Session, direction: str, body: bytes) -> None:
         if self._recorder is not None:
             client_id = -1 if session.client_id is None else session.client_id
-            self._recorder.write(
-                self.broker.now_ns, session.number, client_id, direction, body
-            )
+            self._recorder.write(self.broker.now_ns, session.number, client_id, direction, body)
 
     def _new_session(self) -> Session:
         self._connections += 1
@@ -166,6 +170,20 @@ class Server:
         self.advance()
         self._handlers[type(request)](session, request)
         self.money.publish(self.live_sessions())
+        if isinstance(request, requests.PlaceOrder):
+            self._run_due_faults()
+        self._save()
+
+    def _run_due_faults(self) -> None:
+        placed = self.broker.books.orders_placed
+        due = [entry for entry in self.after_orders if entry[0] <= placed]
+        self.after_orders = [entry for entry in self.after_orders if entry[0] > placed]
+        for _, act in due:
+            act()
+
+    def _save(self) -> None:
+        if self._state_file is not None:
+            self._state_file.save(self.broker.now_ns, self.broker.books)
 
     def _table(self) -> dict[type, Handler]:
         """Which desk answers which request."""
@@ -210,7 +228,9 @@ class Server:
         if 1 <= request.kind <= 4:
             session.subscriptions.data_kind = request.kind
         else:
-            session.error(-1, 321, "Error validating request.-'bN' : cause - Invalid market data type")
+            session.error(
+                -1, 321, "Error validating request.-'bN' : cause - Invalid market data type"
+            )
 
     def _ids(self, session: Session, _request: requests.Ids) -> None:
         assert session.client_id is not None

@@ -70,7 +70,7 @@ class Session(asyncio.Protocol):
             self.server.log(f"connection {self.number} dropped: {wrong}")
             self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._transport = None
         self.server.closed(self)
 
@@ -230,9 +230,7 @@ def _version_range(body: bytes) -> tuple[int, int]:
     """`v157..176` or `v176`, options after a space ignored."""
     text = body.rstrip(b"\0").decode("ascii", "replace").split(" ")[0]
     low, dots, high = text.removeprefix("v").partition("..")
-    try:
-        if not text.startswith("v") or len(text) > 20:
-            raise ValueError
-        return int(low), int(high) if dots else int(low)
-    except ValueError:
-        raise ProtocolError("no version range in the greeting") from None
+    words = (low, high) if dots else (low, low)
+    if not text.startswith("v") or not all(w.isdigit() and len(w) < 6 for w in words):
+        raise ProtocolError("no version range in the greeting")
+    return int(words[0]), int(words[1])

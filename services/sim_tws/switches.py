@@ -13,8 +13,7 @@ class Switches:
     """All off is a TWS at its best. Durations are host seconds unless the name says otherwise."""
 
     # Connection
-    refuse_until_host_ns: int = 0
-    release_ids_at_host_ns: int = 0  # until then every client id counts as taken (326)
+    ids_taken_until_host_ns: int = 0  # until then every client id counts as in use (326)
     frozen: bool = False
     slow_s: float = 0.0
     withheld: set[int] = field(default_factory=set)  # message numbers never sent

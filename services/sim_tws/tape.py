@@ -7,10 +7,10 @@ trades at it.
 from __future__ import annotations
 
 from bisect import insort
-from datetime import date
+from datetime import date, timedelta
 from enum import Enum
 
-from common.clock import SECOND_NS
+from common.clock import MINUTE_NS, SECOND_NS
 from services.sim_tws.contracts import SMH
 from services.sim_tws.market import Action, Market, SessionTimes, Tick
 from services.sim_tws.market_time import instant_ns, new_york_date
@@ -18,6 +18,8 @@ from services.sim_tws.market_time import instant_ns, new_york_date
 PRE_OPEN_HOUR = 4
 POST_CLOSE_HOUR = 20
 POST_CLOSE_HOUR_EARLY = 17
+NO_SESSION_NS = 7 * 24 * 60 * MINUTE_NS
+OVERNIGHT_NS_MIN = 240 * MINUTE_NS  # a quote older than this is from another session
 WILD_PRINT_NS = SECOND_NS // 1000  # how long a wild quote stands before the honest one returns
 
 
@@ -37,8 +39,34 @@ class Tape:
         self._wild_ns: set[int] = set()
 
     def tick(self, symbol: str, ts_ns: int) -> Tick:
-        """The honest quote in force at `ts_ns`."""
-        return self.market.tick(symbol, ts_ns)
+        """The honest quote in force at `ts_ns`, in shares of that day even before its open."""
+        tick = self.market.tick(symbol, ts_ns)
+        if ts_ns - tick.ts_ns < OVERNIGHT_NS_MIN or symbol != SMH.symbol:
+            return tick
+        ratio = self.split_ratio(new_york_date(tick.ts_ns), new_york_date(ts_ns))
+        if ratio == 1.0:
+            return tick
+        bid, ask, last = (round(price / ratio, 2) for price in (tick.bid, tick.ask, tick.last))
+        return tick._replace(bid=bid, ask=ask, last=last)
+
+    def split_ratio(self, day: date, until: date) -> float:
+        """New shares per share of `day`, by the splits in (day, until]."""
+        ratio = 1.0
+        while day < until:
+            day += timedelta(days=1)
+            for action in self.market.actions_on(day):
+                if action.kind == "split":
+                    ratio *= action.value
+        return ratio
+
+    def close_before(self, symbol: str, day: date) -> float | None:
+        """The last official close before `day`, in shares of that day; None at the beginning."""
+        before = self.market.sessions_before(day, 1)
+        if not before:
+            return None
+        close = self.market.closing_print(symbol, before[0].date)
+        ratio = self.split_ratio(before[0].date, day) if symbol == SMH.symbol else 1.0
+        return round(close / ratio, 4)
 
     def path(self, symbol: str, after_ns: int, until_ns: int) -> list[Tick]:
         """Every move in (after, until], wild ones included, oldest first."""
@@ -50,7 +78,7 @@ class Tape:
         return tick.ts_ns in self._wild_ns
 
     def inject(self, symbol: str, now_ns: int, percent: float, where: str) -> None:
-        """One print or quote `percent` off just after `now_ns`; `where` is last, bid, ask, quote."""
+        """A print or quote `percent` off just after `now_ns`; `where`: last, bid, ask, quote, all."""
         honest = self.tick(symbol, now_ns)
         factor = 1 + percent / 100
         changed = {"quote": ("bid", "ask"), "all": ("bid", "ask", "last")}.get(where, (where,))
@@ -75,11 +103,14 @@ class Tape:
         return Phase.EXTENDED if first_ns <= ts_ns < last_ns else Phase.CLOSED
 
     def next_open_ns(self, ts_ns: int) -> int:
-        """The open of the first session that begins after `ts_ns`."""
-        session = self.market.session_at_or_after(ts_ns)
-        if session.open_ns > ts_ns:
-            return session.open_ns
-        return self.market.session_at_or_after(session.close_ns).open_ns
+        """The open of the next session to begin; after the last one, a week from now."""
+        try:
+            session = self.market.session_at_or_after(ts_ns)
+            if session.open_ns <= ts_ns:
+                session = self.market.session_at_or_after(session.close_ns)
+        except LookupError:
+            return ts_ns + NO_SESSION_NS
+        return session.open_ns
 
     def actions_on(self, day: date) -> list[Action]:
         return self.market.actions_on(day)
