@@ -1,0 +1,352 @@
+"""Decider of the console: each event becomes lines once, each trouble an alert until acknowledged.
+
+A killed console repeats no line and loses none: lines carry the byte at which they belong in the
+console's file, the newest are offered again at each start, and the edge leaves out what is there.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from msgspec import Struct, field
+
+from common import settings as settings_file
+from common.clock import SECOND_NS
+from common.console_messages import (
+    EDGE_MESSAGES,
+    AlertRan,
+    Outcome,
+    Print,
+    RunAlertCommand,
+    RunBegan,
+    Stopping,
+)
+from common.core import console_lines as lines
+from common.messages import (
+    Accepted,
+    AckAlerts,
+    Alert,
+    BaselineSet,
+    BrokerLink,
+    BrokerNotice,
+    DaySummary,
+    Entered,
+    EntryClamped,
+    EntryRefused,
+    Exited,
+    ExitFailed,
+    FeedState,
+    GoNoGo,
+    HaltLatch,
+    Message,
+    Now,
+    OrderState,
+    RiskState,
+    RunEnded,
+    Signal,
+    SignalChanged,
+    Started,
+    StopHit,
+    TestAlert,
+    Tick,
+)
+from common.settings import Settings
+
+__all__ = ["EDGE_MESSAGES", "State", "busy", "decide", "evolve", "ready", "start"]
+
+RECENT = 40  # groups of lines offered again at a start
+COMMANDS_WAITING_MAX = 200  # alert commands kept for a console that comes back
+KEYS_KEPT = 50
+
+
+class Page(Struct):
+    """A trouble that has not ended; said again at `again_ns` (host time) unless acknowledged."""
+
+    text: str
+    again_ns: int
+    acknowledged: bool = False
+
+
+class State(Struct):
+    """What the person has been told, and what they still have to be told."""
+
+    settings: Settings
+    run: str = ""
+    offset: int = 0
+    recent: list[Print] = field(default_factory=list)
+    shown: dict[str, str] = field(default_factory=dict)
+    link: BrokerLink | None = None
+    signal: Signal | None = None
+    baseline: BaselineSet | None = None
+    shares: int | None = None
+    protected_by: str = ""
+    data_seen: bool = False
+    days: dict[date, DaySummary] = field(default_factory=dict)
+    pages: dict[str, Page] = field(default_factory=dict)
+    commands: dict[int, str] = field(default_factory=dict)
+    next_command: int = 0
+    answered: list[str] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+
+def start(settings: Settings) -> State:
+    return State(settings=settings)
+
+
+def ready(state: State) -> str:
+    return "" if state.run else "the edge has not started"
+
+
+def busy(state: State) -> bool:  # noqa: ARG001 - nothing here is worth slowing the market for
+    return False
+
+
+def evolve(state: State, now: Now, message: Message) -> None:
+    """Takes one message into the state; the only place that changes it."""
+    match message:
+        case Started(settings_json=text):
+            state.settings = settings_file.from_json(text)
+            for page in state.pages.values():
+                page.again_ns = now.host_ns  # host time of another boot means nothing
+        case RunBegan(run=run) if run != state.run:
+            state.run, state.shown, state.days = run, {}, {}
+            state.data_seen, state.shares, state.outcome = False, None, None
+        case Alert():
+            _take_alert(state, now, message)
+        case AckAlerts():
+            for page in state.pages.values():
+                page.acknowledged = True
+        case Accepted(key=key):
+            state.answered = [*state.answered, key][-KEYS_KEPT:]
+        case Print():
+            _take_print(state, message)
+        case RunAlertCommand() | AlertRan():
+            _take_command(state, now, message)
+        case Outcome():
+            state.outcome = message
+        case _:
+            _take_fact(state, message)
+
+
+def _take_fact(state: State, message: Message) -> None:
+    match message:
+        case BrokerLink():
+            state.link = message
+        case Signal():
+            state.signal = message
+        case BaselineSet():
+            state.baseline = message
+        case FeedState(kind=kind):
+            state.data_seen = state.data_seen or kind != "none"
+        case RiskState(shares=shares, protected_by=protected_by):
+            state.shares, state.protected_by = shares, protected_by
+        case DaySummary(day=day):
+            state.days[day] = message
+        case _:
+            pass
+
+
+def _take_command(state: State, now: Now, message: RunAlertCommand | AlertRan) -> None:
+    if isinstance(message, AlertRan):
+        state.commands.pop(message.number, None)
+        return
+    state.commands[message.number] = message.text
+    state.next_command = max(state.next_command, message.number + 1)
+    for waiting in list(state.commands)[:-COMMANDS_WAITING_MAX]:
+        del state.commands[waiting]
+    for page in state.pages.values():
+        if page.text == message.text:
+            page.again_ns = now.host_ns + _repeat_ns(state)
+
+
+def _repeat_ns(state: State) -> int:
+    return int(state.settings.alerts.repeat_s * SECOND_NS)
+
+
+def _take_alert(state: State, now: Now, alert: Alert) -> None:
+    if alert.raised and alert.level == "page":
+        known = state.pages.get(alert.code)
+        acknowledged = known is not None and known.acknowledged and known.text == alert.text
+        again_ns = now.host_ns + _repeat_ns(state)
+        state.pages[alert.code] = Page(alert.text, again_ns, acknowledged)
+    elif not alert.raised:
+        state.pages.pop(alert.code, None)
+
+
+def _take_print(state: State, printed: Print) -> None:
+    if printed.offset < state.offset:
+        return  # offered again at a start
+    state.offset = printed.offset + len(printed.text.encode())
+    state.recent = [*state.recent, printed][-RECENT:]
+    state.shown.update(printed.shown)
+
+
+class _Said:
+    """What one message leads to: lines, standing values, alert texts."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.lines: list[str] = []
+        self.shown: dict[str, str] = {}
+        self.alerts: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def alert(self, text: str) -> None:
+        """A line that also goes to the alert command."""
+        self.lines.append(text)
+        self.alerts.append(text)
+
+    def standing(self, key: str, value: str, text: str) -> bool:
+        """A line that stands until its value changes; whether it was new."""
+        if self.state.shown.get(key) == value:
+            return False
+        self.lines.append(text)
+        self.shown[key] = value[:2000]
+        return True
+
+    def messages(self, now: Now) -> list[Message]:
+        out: list[Message] = []
+        if self.lines:
+            text = "\n".join([lines.market_time(now.market_ns), *self.lines])[:16_000] + "\n"
+            out.append(Print(self.state.offset, text, tuple(self.shown.items())))
+        for number, alert in enumerate(self.alerts, start=self.state.next_command):
+            out.append(RunAlertCommand(number=number, text=alert[:2000]))
+        return out
+
+
+def decide(state: State, now: Now, message: Message) -> list[Message]:
+    """Lines, alerts and answers for one message."""
+    match message:
+        case Started():
+            return [RunAlertCommand(number=n, text=text) for n, text in state.commands.items()]
+        case RunBegan():
+            again: list[Message] = list(state.recent)
+            return again if state.outcome is None else [*again, state.outcome]
+        case Tick():
+            return _repeat_pages(state, now)
+        case AckAlerts(key=key):
+            return _acknowledge(state, now, key)
+        case TestAlert(key=key):
+            return _test(state, now, key)
+        case Stopping():
+            said = _Said(state)
+            said.line(lines.shutdown(state.shares, state.protected_by))
+            return said.messages(now)
+        case RunEnded():
+            days = tuple(state.days[day] for day in sorted(state.days))
+            return [] if state.outcome else [Outcome(refused="", days=days)]
+        case _:
+            said = _Said(state)
+            _tell(said, message)
+            return [*said.messages(now), *_refusal(state, message)]
+
+
+def _tell(said: _Said, message: Message) -> None:  # noqa: C901, PLR0912 - one line per message
+    state = said.state
+    match message:
+        case BrokerLink():
+            _tell_link(said, message)
+        case Signal() | BaselineSet():
+            if state.shown.get("link", "").startswith("ready"):
+                _tell_standing(said)
+        case GoNoGo():
+            said.line(lines.go_no_go(message))
+        case Entered():
+            said.alert(lines.entered(message))
+        case EntryRefused():
+            (said.alert if message.final else said.line)(lines.entry_refused(message))
+        case EntryClamped():
+            said.line(lines.entry_clamped(message))
+        case StopHit():
+            said.alert(lines.stop_hit(message))
+        case Exited():
+            said.alert(lines.exited(message))
+        case ExitFailed():
+            said.alert(lines.exit_failed(message))
+        case SignalChanged():
+            said.alert(lines.signal_changed(message))
+        case DaySummary():
+            said.line(lines.day_summary(message))
+        case BrokerNotice():
+            said.line(lines.notice(message))
+        case OrderState(intent_id=intent_id, status=status) if status in lines.BAD_STATUSES:
+            said.standing(f"order {intent_id}", status, lines.order_trouble(message))
+        case FeedState(problem=problem):
+            if problem or state.shown.get("data"):
+                said.standing("data", problem, lines.data_problem(message))
+        case HaltLatch(mode=mode, reason=reason):
+            if mode != "ACTIVE" or "mode" in state.shown:
+                said.standing("mode", f"{mode} {reason}", lines.mode(message))
+        case RiskState(breached=breached):
+            if breached or state.shown.get("breached"):
+                said.standing("breached", breached, lines.breached(message))
+        case Alert():
+            (said.alert if message.raised else said.line)(lines.alert(message))
+        case AlertRan(problem=problem) if problem:
+            said.line(f"❌ alerts.alert_command: {problem}")
+        case _:
+            pass
+
+
+def _tell_link(said: _Said, link: BrokerLink) -> None:
+    state = said.state
+    if link.state == "ready":
+        if said.standing("link", f"ready {link.port}", lines.connected(link, state.settings)):
+            _tell_standing(said)
+    elif link.state == "locked" or link.reason:
+        said.standing("link", f"{link.state} {link.reason}", lines.not_connected(link))
+
+
+def _tell_standing(said: _Said) -> None:
+    """The averages once per run and the day's baseline once per day, after the connection."""
+    state = said.state
+    if state.signal is not None and "averages" not in state.shown:
+        said.standing("averages", "initialized", lines.averages(state.signal, state.settings))
+    if state.baseline is not None:
+        day = state.baseline.day.isoformat()
+        said.standing("baseline", day, lines.day_start(state.baseline))
+
+
+def _refusal(state: State, message: Message) -> list[Message]:
+    """A start that TWS makes impossible ends, instead of waiting for a person to look."""
+    if state.data_seen or state.outcome is not None:
+        return []
+    reason = ""
+    if isinstance(message, BrokerLink) and message.state == "locked":
+        reason = message.reason
+    no_data = f"no {state.settings.strategy.symbol} data"
+    if isinstance(message, FeedState) and message.connected and message.kind == "none":
+        reason = message.problem if message.problem.startswith(no_data) else ""
+    return [Outcome(refused=reason, days=())] if reason else []
+
+
+def _repeat_pages(state: State, now: Now) -> list[Message]:
+    said = _Said(state)
+    for page in state.pages.values():
+        if not page.acknowledged and now.host_ns >= page.again_ns:
+            said.alerts.append(page.text)
+            said.line(f"🚨 Still: {page.text} (trader ack)")
+    return said.messages(now)
+
+
+def _acknowledge(state: State, now: Now, key: str) -> list[Message]:
+    count = len(state.pages)
+    note = f"{count} pages acknowledged; they stay listed until they end"
+    if key in state.answered:
+        return [Accepted(key=key, note=note)]
+    said = _Said(state)
+    for page in state.pages.values():
+        said.line(f"✅ Acknowledged: {page.text}")
+    return [*said.messages(now), Accepted(key=key, note=note if count else "no pages are open")]
+
+
+def _test(state: State, now: Now, key: str) -> list[Message]:
+    command = state.settings.alerts.alert_command
+    note = "sent; a failure is printed" if command else "printed; alerts.alert_command is empty"
+    if key in state.answered:
+        return [Accepted(key=key, note=note)]
+    said = _Said(state)
+    said.alert("🚨 TEST: this is what a page looks like")
+    return [*said.messages(now), Accepted(key=key, note=note)]
