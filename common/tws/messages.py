@@ -6,7 +6,7 @@ TWS's words are kept as TWS said them, cleaned of what is no number; what they m
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from msgspec import Meta, Struct
 
@@ -233,6 +233,7 @@ class SendCancel(Message, frozen=True):
 class AskPreview(Message, frozen=True):
     """A what-if for a market purchase."""
 
+    key: Word
     order_id: OrderId
     account: Word
     shares: Shares
@@ -249,3 +250,5 @@ TwsMessage = (
     | AccountRows | PnlReport | WhatIfReply | OwnPrice | ContractKnown | ContractProblem
 )  # fmt: skip
 Effect = Subscribe | TakeSnapshot | SendOrder | SendCancel | AskPreview | ReserveIds
+TWS_MESSAGES: tuple[type[Message], ...] = get_args(TwsMessage)
+EFFECTS: tuple[type[Message], ...] = get_args(Effect)

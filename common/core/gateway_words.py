@@ -1,0 +1,173 @@
+"""What the broker gateway says of its state: link, order book, latch, alerts; only when changed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from common.clock import MINUTE_NS
+from common.core.gateway_state import IN_DOUBT, Outbound, Preview, State, seconds_since
+from common.messages import (
+    Alert,
+    BrokerLink,
+    HaltLatch,
+    MarginPreview,
+    Message,
+    Now,
+    OrderBook,
+    OrderStatus,
+    OrderUpdate,
+)
+
+LinkState = Literal["down", "reconciling", "degraded", "ready", "locked"]
+
+LISTED_MAX = 64
+"""Orders named in one OrderBook."""
+
+
+def changed(state: State, now: Now) -> list[Message]:
+    """Every kept fact that reads differently from what was last said."""
+    said = state.said
+    words: list[Message] = []
+    for old, new in (
+        (said.link, link(state)),
+        (said.book, book(state)),
+        (said.latch, latch(state)),
+    ):
+        if old != new:
+            words.append(new)
+    return words + _alerts(state, now)
+
+
+def link(state: State) -> BrokerLink:
+    now_is, reason = _link_state(state)
+    return BrokerLink(
+        state=now_is,
+        account=state.link.account,
+        port=state.link.port,
+        since_ns=state.link.since_market_ns,
+        clock_offset_s=state.link.clock_offset_s,
+        reason=reason,
+    )
+
+
+def _link_state(state: State) -> tuple[LinkState, str]:
+    at = state.link
+    if not at.up:
+        return "down", at.down_reason
+    if at.refusal:
+        return "locked", at.refusal
+    if state.mode == "LOCKED":
+        return "locked", state.mode_reason
+    if at.degraded:
+        return "degraded", "TWS has lost its connection to IB"
+    if not at.reconciled:
+        return "reconciling", state.snapshots.failure or "comparing with the broker's books"
+    if at.instrument:
+        return "reconciling", at.instrument
+    if not at.refreshed:
+        return "reconciling", "the account was not reported yet"
+    return "ready", ""
+
+
+def book(state: State) -> OrderBook:
+    opened = state.open_orders()
+    foreign = state.foreign.values()
+    return OrderBook(
+        reconciled=state.link.reconciled,
+        working=tuple(o.order.intent_id for o in opened if o.stage != "UNKNOWN")[:LISTED_MAX],
+        unknown=tuple(o.order.intent_id for o in opened if o.stage == "UNKNOWN")[:LISTED_MAX],
+        foreign_buy_shares=sum(o.remaining for o in foreign if o.action == "BUY"),
+        foreign_sell_shares=sum(o.remaining for o in foreign if o.action == "SELL"),
+    )
+
+
+def latch(state: State) -> HaltLatch:
+    return HaltLatch(mode=state.mode, reason=state.mode_reason, since_ns=state.mode_since_ns)
+
+
+def verdict(out: Outbound, status: OrderStatus, reason: str) -> OrderUpdate:
+    """Our own word on an order, where no word of TWS brings it."""
+    return OrderUpdate(
+        intent_id=out.order.intent_id,
+        order_id=out.order_id,
+        perm_id=out.perm_id,
+        status=status,
+        filled=max(out.filled, out.reported_filled),
+        remaining=out.remaining,
+        average_usd=round(out.average_price_usd, 6),
+        code=out.code,
+        reason=reason,
+    )
+
+
+def no_preview(preview: Preview, problem: str) -> MarginPreview:
+    return MarginPreview(
+        key=preview.key,
+        shares=preview.shares,
+        init_before_usd=0.0,
+        init_after_usd=0.0,
+        maint_after_usd=0.0,
+        equity_with_loan_after_usd=0.0,
+        commission_usd=0.0,
+        problem=problem,
+    )
+
+
+def _alerts(state: State, now: Now) -> list[Message]:
+    """Pages that hold as long as their condition holds."""
+    wanted = dict(_conditions(state, now))
+    raised = [
+        Alert(level="page", code=code, text=text, raised=True)
+        for code, text in wanted.items()
+        if code not in state.said.alerts
+    ]
+    ended = [
+        Alert(level="page", code=code, text="over", raised=False)
+        for code in state.said.alerts
+        if code not in wanted
+    ]
+    return [*raised, *ended]
+
+
+def _conditions(state: State, now: Now) -> list[tuple[str, str]]:
+    found = []
+    held = state.position_reported
+    if held < 0:
+        found.append(("short", f"SHORT {-held} shares: close it by hand, see `trader status`"))
+    if state.liquidated:
+        found.append(("liquidation", state.liquidated))
+    if state.mode == "LOCKED":
+        found.append(("locked", f"LOCKED, nothing is sent: {state.mode_reason}"))
+    for out in state.open_orders():
+        intent = out.order.intent_id
+        waited_s = seconds_since(now, out.sent_host_ns)
+        late = waited_s > state.settings.limits.acknowledge_s
+        if out.stage in IN_DOUBT and late and state.link.healthy:
+            found.append(
+                (
+                    f"unacknowledged {intent}",
+                    f"{intent} is not acknowledged: is TWS waiting on a dialog?",
+                )
+            )
+        if out.stage == "UNKNOWN" and (held or out.order.purpose == "EXIT"):
+            found.append(
+                (
+                    f"unknown {intent}",
+                    f"{intent} is UNKNOWN with {held} shares held: {out.reason}",
+                )
+            )
+    if _no_link(state, now):
+        found.append(("no_link", f"no connection to TWS: {state.link.down_reason}"))
+    return found
+
+
+def _no_link(state: State, now: Now) -> bool:
+    """From an hour before the open to the close, once the silence outlasts a reset's."""
+    session, at = state.session, state.link
+    if session is None or at.healthy:
+        return False
+    pages = state.settings.limits
+    early_ns = int(pages.no_link_page_minutes * MINUTE_NS)
+    due = session.open_ns - early_ns <= now.market_ns < session.close_ns
+    silent_ns = now.market_ns - at.since_market_ns
+    return due and silent_ns > int(pages.reset_silence_minutes * MINUTE_NS)

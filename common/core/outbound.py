@@ -1,0 +1,302 @@
+"""The life of one order of ours, as TWS reports it.
+
+PREPARED -> SENDING -> WORKING -> DONE, and UNKNOWN in between whenever nobody can say whether it
+left. Fills come from executions alone; a status may run ahead of them and never takes one back.
+A done order stays done, except one that was called refused or never sent and then shows up alive.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from common.core.gateway_state import IN_DOUBT, BookedFill, ForeignOrder, Outbound, State
+from common.messages import (
+    DONE_STATUSES,
+    BrokerNotice,
+    Commission,
+    Fill,
+    Now,
+    OrderStatus,
+    OrderUpdate,
+)
+from common.tws import codes
+from common.tws.link_messages import TwsError
+from common.tws.messages import (
+    CommissionCharged,
+    CompletedOrder,
+    ExecutionReport,
+    OpenOrder,
+    StatusReport,
+)
+
+LIVE_AT_BROKER: frozenset[str] = frozenset(
+    {"PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel"}
+)
+OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
+
+
+def order_ref(intent_id: str, account: str) -> str:
+    """What travels in IB's orderRef: our intent and a checksum, 27 characters of IB's 40."""
+    return f"{intent_id}.{zlib.crc32(f'{account}.{intent_id}'.encode()):08x}"
+
+
+def intent_of(state: State, ref: str, account: str) -> str:
+    """The intent of ours that an orderRef names; "" for every other order, manual ones too."""
+    intent_id, _, _ = ref.rpartition(".")
+    known = intent_id in state.orders and ref == order_ref(intent_id, account)
+    return intent_id if known else ""
+
+
+def _find(state: State, ref: str, account: str, client_id: int, order_id: int) -> Outbound | None:
+    """Our order by its reference, else by an id that only our client id can have given it."""
+    out = state.orders.get(intent_of(state, ref, account))
+    if out is None and not ref and client_id == state.settings.broker.orders_client_id:
+        out = state.by_order_id(order_id)
+    return out
+
+
+def update(state: State, out: Outbound) -> None:
+    """Says where the order stands, if that is news."""
+    news = OrderUpdate(
+        intent_id=out.order.intent_id,
+        order_id=out.order_id,
+        perm_id=out.perm_id,
+        status=out.status,
+        filled=max(out.filled, out.reported_filled),
+        remaining=out.remaining,
+        average_usd=round(out.average_price_usd, 6),
+        code=out.code,
+        reason=out.reason[:2000],
+    )
+    if news != out.update:
+        out.update = news
+        state.unsaid.append(news)
+
+
+def finish(state: State, out: Outbound, status: OrderStatus, reason: str = "") -> None:
+    """Nothing more can happen to it."""
+    out.stage = "DONE"
+    out.status = status
+    out.reason = reason or out.reason
+    update(state, out)
+
+
+def doubt(state: State) -> None:
+    """The link is gone: whoever was being sent may or may not have left."""
+    for out in state.open_orders():
+        if out.stage == "SENDING":
+            out.stage, out.status = "UNKNOWN", "UNKNOWN"
+            out.reason = "the link was lost before TWS acknowledged it"
+            update(state, out)
+
+
+def take_open_order(state: State, report: OpenOrder) -> str:
+    """An open order; returns our intent, or "" when it is not ours."""
+    if report.symbol != state.settings.strategy.symbol or report.account != state.link.account:
+        return ""
+    state.order_ids_used = max(state.order_ids_used, report.order_id)
+    out = _find(state, report.order_ref, report.account, report.client_id, report.order_id)
+    if out is None:
+        _take_foreign(state, report)
+        return ""
+    out.perm_id = report.perm_id or out.perm_id
+    _take_status(state, out, report.status)
+    return out.order.intent_id
+
+
+def take_status(state: State, report: StatusReport) -> None:
+    foreign = state.foreign.get(report.perm_id)
+    if foreign is not None:
+        foreign.remaining = report.remaining
+        if report.status not in LIVE_AT_BROKER:
+            del state.foreign[report.perm_id]
+        return
+    if report.client_id != state.settings.broker.orders_client_id:
+        return
+    out = state.by_order_id(report.order_id)
+    if out is None or (out.perm_id and report.perm_id and out.perm_id != report.perm_id):
+        return
+    out.perm_id = report.perm_id or out.perm_id
+    if report.filled > out.reported_filled:
+        out.reported_filled = min(report.filled, out.order.shares)
+        out.average_usd = report.average_usd
+    _take_status(state, out, report.status)
+
+
+def take_completed(state: State, report: CompletedOrder) -> str:
+    """An order that is done at the broker; returns our intent, or ""."""
+    out = state.orders.get(intent_of(state, report.order_ref, report.account))
+    if out is None:
+        return ""
+    out.perm_id = report.perm_id or out.perm_id
+    out.reported_filled = max(out.reported_filled, min(report.filled, out.order.shares))
+    if not out.done:
+        out.reason = report.reason
+    _take_status(state, out, report.status if report.status in DONE_STATUSES else "Inactive")
+    if not out.done:
+        finish(state, out, "Cancelled", report.reason)
+    return out.order.intent_id
+
+
+def take_execution(state: State, report: ExecutionReport, *, history: bool = False) -> str:
+    """Books a fill once; returns our intent, or "". `history`: it was there before we began."""
+    if report.symbol != state.settings.strategy.symbol or report.account != state.link.account:
+        return ""
+    out = _find(state, report.order_ref, report.account, report.client_id, report.order_id)
+    intent_id = out.order.intent_id if out is not None else ""
+    root, revision = execution_root(report.exec_id)
+    before = state.fills.get(root)
+    if before is not None and revision <= before.revision:
+        return intent_id
+    booked = BookedFill(
+        revision, intent_id, report.action, report.shares, report.price_usd, report.executed_ns
+    )
+    state.fills[root] = booked
+    if history and out is None:
+        return ""
+    sign = 1 if report.action == "BUY" else -1
+    shares, cost_usd = report.shares, report.shares * report.price_usd
+    if before is not None:
+        shares -= before.shares
+        cost_usd -= before.shares * before.price_usd
+    state.position_by_fills += sign * shares
+    state.unsaid.append(
+        Fill(
+            exec_id=root,
+            revision=revision,
+            intent_id=intent_id,
+            action=report.action,
+            shares=report.shares,
+            price_usd=report.price_usd,
+            filled_ns=report.executed_ns,
+            liquidation=report.liquidation,
+        )
+    )
+    if out is not None:
+        out.perm_id = report.perm_id or out.perm_id
+        _take_fill(state, out, shares, cost_usd)
+    return intent_id
+
+
+def take_commission(state: State, report: CommissionCharged) -> None:
+    root, _ = execution_root(report.exec_id)
+    if state.commissions.get(report.exec_id) == report.commission_usd or root not in state.fills:
+        return
+    state.commissions[report.exec_id] = report.commission_usd
+    state.unsaid.append(Commission(exec_id=root, commission_usd=report.commission_usd))
+
+
+def take_error(state: State, error: TwsError) -> None:
+    """What a code says about an order of ours; a cancelled one is believed only by its status."""
+    out = state.by_order_id(error.ref_id)
+    meaning = codes.look_up(error.code)
+    if out is None:
+        return
+    if meaning.compare or meaning.kind in {"reject", "unknown"}:
+        state.snapshots.wanted = True
+    if out.done and out.code:
+        return
+    out.code = error.code
+    out.reason = plain(error)
+    if meaning.kind == "reject" and out.stage in IN_DOUBT and not out.perm_id:
+        finish(state, out, "REJECTED")
+    elif error.code == codes.DUPLICATE_ORDER_ID and out.stage == "SENDING" and out.sends == 1:
+        finish(state, out, "REJECTED")  # the only copy was refused: the id was another order's
+    else:
+        update(state, out)
+
+
+def notice(error: TwsError) -> BrokerNotice:
+    """A code as a person should see it."""
+    meaning = codes.look_up(error.code)
+    return BrokerNotice(
+        code=error.code,
+        kind=meaning.kind,
+        text=f"{meaning.text}: {error.text}"[:2000],
+        mend=meaning.mend,
+    )
+
+
+def plain(error: TwsError) -> str:
+    """One line: our words, TWS's words, the mend."""
+    meaning = codes.look_up(error.code)
+    said = " ".join(error.text.split())
+    return f"{meaning.text} ({error.code}: {said})" + (f"; {meaning.mend}" if meaning.mend else "")
+
+
+def execution_root(exec_id: str) -> tuple[str, int]:
+    """IB's execution id without its last segment, and that segment: the correction's number."""
+    root, _, last = exec_id.rpartition(".")
+    return (root, int(last)) if root and last.isdigit() else (exec_id, 0)
+
+
+def acknowledged_since(out: Outbound, now: Now) -> float:
+    """Host seconds since it was last sent."""
+    return (now.host_ns - out.sent_host_ns) / 1e9
+
+
+def _take_status(state: State, out: Outbound, status: str) -> None:
+    if out.done:
+        if out.status in OURS_TO_REVIVE and status in LIVE_AT_BROKER:
+            out.stage, out.status = "WORKING", _known(status)
+            out.reason = "it is alive at the broker after all"
+        elif status == "Filled":
+            out.status = "Filled"
+    elif status in LIVE_AT_BROKER:
+        out.stage, out.status = "WORKING", _known(status)
+    elif status in DONE_STATUSES or status == "Inactive":
+        _end(state, out, _known(status))
+    out.absent = 0
+    update(state, out)
+
+
+def _end(state: State, out: Outbound, status: OrderStatus) -> None:
+    refused = codes.look_up(out.code).kind == "reject"
+    if status == "Filled":
+        out.reported_filled = out.order.shares
+        out.stage, out.status = "DONE", status
+    elif refused and not (out.filled or out.reported_filled):
+        out.stage, out.status = "DONE", "REJECTED"
+    elif status == "Inactive":
+        # held or refused, TWS does not say which: it blocks until the books show it done
+        out.stage, out.status = "WORKING", status
+        state.snapshots.wanted = True
+    else:
+        out.stage, out.status = "DONE", status
+
+
+def _take_fill(state: State, out: Outbound, shares: int, cost_usd: float) -> None:
+    out.filled += shares
+    out.cost_usd += cost_usd
+    out.absent = 0
+    if out.filled >= out.order.shares:
+        out.stage, out.status = "DONE", "Filled"
+    elif not out.done:
+        out.stage = "WORKING"
+        if out.status not in LIVE_AT_BROKER:
+            out.status = "Submitted"
+    elif out.status in OURS_TO_REVIVE:
+        out.stage, out.status = "WORKING", "Submitted"
+    update(state, out)
+
+
+def _take_foreign(state: State, report: OpenOrder) -> None:
+    if report.status in LIVE_AT_BROKER:
+        state.foreign[report.perm_id] = ForeignOrder(
+            report.action, report.shares, report.order_id, report.client_id
+        )
+    else:
+        state.foreign.pop(report.perm_id, None)
+
+
+def _known(status: str) -> OrderStatus:
+    known: dict[str, OrderStatus] = {
+        "PendingSubmit": "PendingSubmit",
+        "PreSubmitted": "PreSubmitted",
+        "Submitted": "Submitted",
+        "PendingCancel": "PendingCancel",
+        "ApiCancelled": "ApiCancelled",
+        "Cancelled": "Cancelled",
+        "Filled": "Filled",
+    }
+    return known.get(status, "Inactive")

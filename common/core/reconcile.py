@@ -1,0 +1,98 @@
+"""Comparing with the broker's books, and the proof that an order never reached it.
+
+A snapshot is open orders, completed orders, executions and positions, each ended by TWS's End
+message. It brings the fills that happened while the link was down, and the truth on every order.
+
+An order in doubt counts as never arrived only when all of this holds (reliability 3.3):
+two sound snapshots, `limits.snapshot_gap_s` apart, did not know it; the link had been healthy, and
+the order on its way, for `limits.wire_wait_s` before each; the position is what it was; and either
+TWS's first free order id is not past it, or it was sent over this very connection, or its session
+is over. Then an entry is abandoned, and an exit is sent again under its old order id, if it may.
+"""
+
+from __future__ import annotations
+
+from common.clock import SECOND_NS
+from common.core import outbound
+from common.core.gateway_state import AT_BROKER, IN_DOUBT, Outbound, State, session_day
+from common.messages import BrokerNotice, Now
+from common.tws.messages import Snapshot
+
+
+def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
+    """Puts the books into force. The caller has checked that it is the snapshot asked for."""
+    first = not state.snapshots.ever
+    present = _take_orders(state, books, history=first)
+    reported = sum(
+        row.shares
+        for row in books.positions
+        if row.symbol == state.settings.strategy.symbol and row.account == state.link.account
+    )
+    for out in state.open_orders():
+        if out.stage in AT_BROKER and out.order.intent_id not in present:
+            _take_absence(state, now, out, books.begun_ns, reported)
+    _take_position(state, reported, first=first)
+    state.link.reconciled = True
+    state.link.position_said = True
+    state.snapshots.ever = True
+    state.snapshots.taken_market_ns = now.market_ns
+    state.snapshots.failure = ""
+
+
+def _take_orders(state: State, books: Snapshot, *, history: bool) -> set[str]:
+    """All reports of the books; returns the intents of ours that occur in them."""
+    present = set()
+    state.foreign.clear()
+    for opened in books.open_orders:
+        present.add(outbound.take_open_order(state, opened))
+    for status in books.statuses:
+        outbound.take_status(state, status)
+    for execution in books.executions:
+        present.add(outbound.take_execution(state, execution, history=history))
+    for completed in books.completed:
+        present.add(outbound.take_completed(state, completed))
+    return present
+
+
+def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported: int) -> None:
+    limits = state.settings.limits
+    wait_ns = int(limits.wire_wait_s * SECOND_NS)
+    if begun_ns - max(out.sent_host_ns, state.link.healthy_host_ns) < wait_ns:
+        return
+    if out.absent and begun_ns - out.absent_host_ns < int(limits.snapshot_gap_s * SECOND_NS):
+        return
+    out.absent += 1
+    out.absent_host_ns = begun_ns
+    if out.absent < 2:
+        return
+    if out.stage == "WORKING":
+        outbound.finish(state, out, "Cancelled", "it is no longer in the broker's books")
+    elif out.stage in IN_DOUBT and reported == out.position_before:
+        _resolve(state, now, out)
+
+
+def _resolve(state: State, now: Now, out: Outbound) -> None:
+    day = session_day(state, now)
+    session_over = day is not None and out.order.day < day
+    ids_say_so = state.link.next_order_id <= out.order_id
+    if not (session_over or ids_say_so or state.link.number == out.link_number):
+        return
+    if out.order.purpose == "ENTRY" or session_over:
+        outbound.finish(state, out, "ABANDONED", "it is proven that it never reached the broker")
+    else:
+        out.absence_proven = True
+
+
+def _take_position(state: State, reported: int, *, first: bool) -> None:
+    counted = state.position_by_fills
+    state.position_reported = reported
+    state.position_by_fills = reported
+    if not first and counted != reported:
+        state.unsaid.append(
+            BrokerNotice(
+                code=0,
+                kind="notice",
+                text=f"the position is {reported} shares, though executions add up to {counted}",
+                mend="the broker's word counts; look for transfers, splits or trades elsewhere",
+            )
+        )
