@@ -6,11 +6,13 @@ there is none; each check that fails carries a reason a person can act on.
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from common.clock import SECOND_NS
 from common.core import rules
-from common.core.risk_state import State, capped
+from common.core.risk_state import Day, State, capped
 from common.core.stop import armed
 from common.messages import (
     Check,
@@ -26,6 +28,7 @@ from common.messages import (
 )
 
 ACCOUNT_AGE_S_MAX = 600.0
+PREVIEW_PATIENCE_NS = 3 * SECOND_NS  # host time before a what-if is asked for again
 REGT_INITIAL_FRACTION = 0.5
 """Reg T: half of a purchase is deposited (12 CFR 220.12), which the end-of-day SMA check counts."""
 
@@ -65,10 +68,25 @@ def decide(state: State, now: Now) -> list[Message]:
         return out  # said already, and nothing this session can change it
     refusal = _refusal(state, now, times)
     if refusal is not None:
-        if refusal.reason != day.last_refusal or refusal.final:
+        if refusal.final or _shape(refusal.reason) != _shape(day.last_refusal):
             out.append(refusal)
         return out
-    return out + _enter(state, session, times)
+    return out + [
+        message for message in _enter(state, now, session, times) if not _said_before(day, message)
+    ]
+
+
+def _said_before(day: Day, message: Message) -> bool:
+    return (
+        isinstance(message, EntryRefused)
+        and not message.final
+        and _shape(message.reason) == _shape(day.last_refusal)
+    )
+
+
+def _shape(reason: str) -> str:
+    """A reason without its figures: an age that counts up is no news."""
+    return re.sub(r"[\d.,]+", "#", reason)
 
 
 def checks(state: State, now: Now) -> list[Check]:
@@ -245,7 +263,7 @@ def _refusal(state: State, now: Now, times: Window) -> EntryRefused | None:
     return no("; ".join(failed)) if failed else None
 
 
-def _enter(state: State, session: Session, times: Window) -> list[Message]:
+def _enter(state: State, now: Now, session: Session, times: Window) -> list[Message]:
     """The order, after the margin preview it rests on."""
     account, quote, target = state.account, state.quote, state.target
     assert account is not None
@@ -257,17 +275,26 @@ def _enter(state: State, session: Session, times: Window) -> list[Message]:
         reason = f"${equity:,.2f} at {target.leverage:g}x buys less than one share"
         return [EntryRefused(day=session.day, reason=reason, final=True)]
     if state.settings.margin.check != "off":
-        if state.preview is None:
-            return _ask_preview(state, session, wanted, times)
+        preview = state.preview
+        if preview is None or preview.problem:
+            problem = _preview_problem(session, preview.problem) if preview is not None else []
+            return problem + _ask_preview(state, now, session, wanted, times)
         return _clamped(state, session, wanted, equity, times)
     return [_order(state, session, wanted, times)]
 
 
-def _ask_preview(state: State, session: Session, wanted: int, times: Window) -> list[Message]:
-    attempt = 1 + (state.day.refusals if state.day is not None else 0)
-    key = f"{session.day:%Y%m%d}-PREVIEW-{attempt}"
-    if state.preview_asked == key:
+def _preview_problem(session: Session, problem: str) -> list[Message]:
+    return [EntryRefused(day=session.day, reason=f"margin: {problem}", final=False)]
+
+
+def _ask_preview(
+    state: State, now: Now, session: Session, wanted: int, times: Window
+) -> list[Message]:
+    """Asks for a what-if, and anew when one failed or went unanswered for a while."""
+    waited_ns = now.host_ns - state.preview_host_ns
+    if state.preview_asked and 0 <= waited_ns < PREVIEW_PATIENCE_NS:
         return []
+    key = f"{session.day:%Y%m%d}-PREVIEW-{state.preview_count + 1}"
     return [PreviewMargin(key=key, deadline_ns=times.until_ns, shares=wanted)]
 
 
@@ -278,8 +305,6 @@ def _clamped(
     assert preview is not None
     assert quote is not None
     assert target is not None
-    if preview.problem:
-        return [EntryRefused(day=session.day, reason=f"margin: {preview.problem}", final=True)]
     allowed, why = _margin_limit(state, wanted, equity)
     if allowed >= wanted:
         return [_order(state, session, wanted, times)]

@@ -161,7 +161,6 @@ class State(Struct):
     baseline: Baseline | None = None
     flow_usd: float = 0.0
     uninvested_usd: float = 0.0
-    entry_leverage: float = 0.0
 
     day: Day | None = None
     breach: BreachSuspected | None = None
@@ -176,13 +175,15 @@ class State(Struct):
     exit_slices: int = 1
     preview: MarginPreview | None = None
     preview_asked: str = ""
+    preview_count: int = 0
+    preview_host_ns: int = 0
 
     halts: dict[str, str] = field(default_factory=dict)
     alerts: dict[str, str] = field(default_factory=dict)
     said_state: RiskState | None = None
     said_armed: StopArmed | None = None
     said_equity_host_ns: int = 0
-    done_keys: dict[str, str] = field(default_factory=dict)
+    done_keys: set[str] = field(default_factory=set)
 
 
 def start(settings: Settings) -> State:
@@ -279,20 +280,8 @@ def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR
             state.settings = settings_file.from_json(message.settings_json)
             state.silent = set()
             state.said_state = None
-        case Halt():
-            state.halts["person"] = message.reason
-            state.done_keys[message.key] = "halted"
-        case Resume():
-            state.halts.clear()
-            state.flatten_pending = False
-            state.done_keys[message.key] = "resumed"
-        case Adopt():
-            state.ours = True
-            state.done_keys[message.key] = "adopted"
-        case Flatten():
-            state.halts["flatten"] = f"flattened by {message.by}"
-            state.flatten_pending = True
-            state.done_keys[message.key] = "selling"
+        case Halt() | Resume() | Adopt() | Flatten():
+            _take_person(state, message)
         case _:
             _take_own(state, now, message)
 
@@ -347,6 +336,8 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
                 state.day.summary_said = True
         case PreviewMargin():
             state.preview_asked = message.key
+            state.preview_count += 1
+            state.preview_host_ns = now.host_ns
             state.preview = None
         case PlaceOrder():
             _take_plan(state, now, message.order)
@@ -355,10 +346,27 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
                 state.exit.direct = True
         case ExitFailed():
             _take_exit_failed(state, now, message)
-        case Halt():
-            state.halts.setdefault("person", message.reason)
         case _:
             pass
+
+
+def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None:
+    """What a person commands, once per key: a late repeat must not undo a later command."""
+    if command.key in state.done_keys:
+        return
+    state.done_keys.add(command.key)
+    match command:
+        case Halt():
+            state.halts["person"] = command.reason
+        case Resume():
+            if (state.shares or 0) >= 0:
+                state.halts.clear()
+                state.flatten_pending = False
+        case Adopt():
+            state.ours = True
+        case Flatten():
+            state.halts["flatten"] = f"flattened by {command.by}"
+            state.flatten_pending = True
 
 
 def _take_session(state: State, session: Session) -> None:
@@ -374,7 +382,8 @@ def _take_session(state: State, session: Session) -> None:
         state.flow_usd = 0.0
         state.fills = {}
         state.commissions = {}
-        state.done_keys = {}
+        state.done_keys = set()
+        state.preview_count = 0
         state.exit_attempt = {}
         state.entry = None
         if not held:
@@ -411,25 +420,31 @@ def _believe_broker(state: State, account: AccountSnapshot) -> None:
     else that no fill explains was done by someone else and halts."""
     before = state.shares or 0
     base = state.baseline
-    ratio = account.shares / before if before > 0 else 0.0
     state.mismatch_since_ns = 0
     state.shares = account.shares
-    if base is not None and is_split(ratio) and account.mark_usd is not None:
-        scaled = base.price_usd / ratio
-        if 0.5 < account.mark_usd / scaled < 2.0:
-            base.price_usd = scaled
+    ratio = account.shares / before if before > 0 else 0.0
+    if is_split(ratio) and _price_fell_with(state, account, ratio):
+        if base is not None and base.price_usd > 0:
+            base.price_usd /= ratio
             base.shares = round(base.shares * ratio)
             base.labelled = f"split {ratio:g}"
-            state.quote = state.before_quote = None
-            if state.day is not None:
-                state.day.entry_over = "a split was booked today"
-            return
+        state.quote = state.before_quote = None
+        if state.day is not None:
+            state.day.entry_over = "a split was booked today"
+        return
     state.halts["foreign"] = (
         f"the position went from {before} to {account.shares} shares without an order of ours"
     )
     if base is not None and account.mark_usd is not None:
         base.cash_flow_usd -= (account.shares - before) * account.mark_usd
     state.ours = state.ours and account.shares == 0
+
+
+def _price_fell_with(state: State, account: AccountSnapshot, ratio: float) -> bool:
+    """Whether the broker's mark moved against the last official close as the share count did."""
+    if account.mark_usd is None or state.closing is None:
+        return False
+    return 0.75 < account.mark_usd * ratio / state.closing.close_usd < 4 / 3
 
 
 def is_split(ratio: float) -> bool:
@@ -470,6 +485,7 @@ def _take_fill(state: State, fill: Fill) -> None:
         entry is not None and fill.intent_id == entry.order.intent_id and not state.shares
     )
     state.shares = (state.shares or 0) + signed - old_shares
+    state.mismatch_since_ns = 0
     if entry is not None and first_of_entry and state.session is not None:
         if state.settings.stop.baseline != "off":
             state.baseline = Baseline(
@@ -533,7 +549,16 @@ def _take_answer(state: State, answer: Accepted | Refused) -> None:
                 plan.status = "DENIED"
                 plan.reason = answer.reason
     if answer.key == state.preview_asked and isinstance(answer, Refused):
-        state.preview_asked = ""
+        state.preview = MarginPreview(
+            key=answer.key,
+            shares=0,
+            init_before_usd=0.0,
+            init_after_usd=0.0,
+            maint_after_usd=0.0,
+            equity_with_loan_after_usd=0.0,
+            commission_usd=0.0,
+            problem=answer.reason,
+        )
 
 
 def _take_plan(state: State, now: Now, order: Order) -> None:
@@ -543,11 +568,9 @@ def _take_plan(state: State, now: Now, order: Order) -> None:
         key = f"{order.day:%Y%m%d}"
         state.exit_attempt[key] = state.exit_attempt.get(key, 0) + 1
         return
-    target = state.target
     account = state.account
     plan.equity_usd = capped(state, account.net_liquidation_usd) if account else 0.0
     plan.leverage = order.shares * order.price_usd / plan.equity_usd if plan.equity_usd > 0 else 0.0
-    state.entry_leverage = target.leverage if target is not None else plan.leverage
     plan.again = state.day is not None and state.day.stops > 0
     state.entry = plan
     state.preview, state.preview_asked = None, ""
