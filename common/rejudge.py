@@ -82,7 +82,7 @@ def rejudge(decider: Any, state: Any, records: Iterable[tuple[int, wire.Record[A
             today = tuple(decider.decide(state, record.now, record.message))
         except Exception as failure:  # noqa: BLE001  (that today's code fails is the finding)
             error = f"{type(failure).__name__}: {failure}"
-        if error or wire.encode_any(today) != wire.encode_any(recorded):
+        if error or today != recorded:
             difference = Difference(
                 offset=offset,
                 now=record.now,

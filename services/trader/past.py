@@ -1,0 +1,225 @@
+"""`trader why` and `trader rejudge`: the journals of a run, read and shown."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from common import journal, rejudge, topology, wire
+from services.trader import journals
+from services.trader.exit_codes import CommandError, ExitCode
+from services.trader.screen import STYLES
+from services.trader.why import Chain, Step, chain, intent_of
+from services.trader.wording import market_time, named, one_line, usd, utc_time
+
+INTENT_ID = re.compile(r"(\d{8})-(ENTRY|EXIT)-\d{1,3}")
+
+
+def why(var_dir: Path, order: str) -> Chain:
+    """The story of an order by IB's id or by ours; CommandError when no journal knows it."""
+    intent_id = order.upper()
+    if order.isdecimal():
+        intent_id = _intent_of(var_dir, int(order))
+    match = INTENT_ID.fullmatch(intent_id)
+    if match is None:
+        raise CommandError(
+            ExitCode.USAGE, f"{order!r} is neither an IB order id nor like 20250602-ENTRY-1"
+        )
+    found = chain(_entries_around(var_dir, match[1]), intent_id)
+    if found is None:
+        raise CommandError(ExitCode.NO, f"no journal under {var_dir} knows the order {intent_id}")
+    return found
+
+
+def _intent_of(var_dir: Path, order_id: int) -> str:
+    for path in reversed(journals.files(var_dir, topology.GATEWAY)):
+        intent_id = intent_of(journals.entries(path, topology.GATEWAY), order_id)
+        if intent_id:
+            return intent_id
+    raise CommandError(
+        ExitCode.NO, f"the gateway's journals under {var_dir} have no order {order_id}"
+    )
+
+
+def _entries_around(var_dir: Path, day: str) -> list[journals.Entry]:
+    """What the deciders recorded on a session, on the one before (its close gave the signal) and on
+    the one after (the night's news)."""
+    known = journals.days(var_dir)
+    earlier = [d for d in known if d < day][-1:]
+    later = [d for d in known if d > day][:1]
+    return [
+        entry
+        for service in topology.DECIDERS
+        for wanted in (*earlier, day, *later)
+        if (path := journals.file_of(var_dir, service, wanted)) is not None
+        for entry in journals.entries(path, service)
+    ]
+
+
+def chain_on_screen(found: Chain) -> RenderableType:
+    order = found.order
+    limit = f" at {usd(order.limit_usd)}" if order.limit_usd else ""
+    title = (
+        f"{order.intent_id}: {order.action} {order.shares:,} {order.order_type}{limit}, "
+        f"reason {order.reason}, sized at {usd(order.price_usd)}"
+    )
+    result = f"{found.status}: {found.filled:,} filled"
+    if found.filled:
+        result += f" at {usd(found.average_usd)}, commission {usd(found.commission_usd)}"
+    return Group(
+        Text(title, style="bold"),
+        Text(result),
+        Text("\nWhat it rests on", style="bold"),
+        _timeline(found.causes),
+        Text("\nWhat came of it", style="bold"),
+        _timeline(found.story),
+    )
+
+
+def _timeline(steps: tuple[Step, ...]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        table.add_column(no_wrap=True)
+    table.add_column()
+    for step in steps:
+        verb = f"{step.verb} {step.source}".strip() if step.source else step.verb
+        table.add_row(
+            Text(market_time(step.at_ns, millis=True), style="dim"),
+            step.service,
+            verb,
+            Text.assemble((type(step.message).__name__, "bold"), "  ", one_line(step.message)),
+        )
+    return table
+
+
+def chain_as_json(found: Chain) -> dict[str, Any]:
+    return {
+        "order": named(found.order),
+        "status": found.status,
+        "filled_shares": found.filled,
+        "average_usd": found.average_usd,
+        "commission_usd": found.commission_usd,
+        "causes": [_step_as_json(step) for step in found.causes],
+        "story": [_step_as_json(step) for step in found.story],
+    }
+
+
+def _step_as_json(step: Step) -> dict[str, Any]:
+    return {
+        "market_time": utc_time(step.at_ns),
+        "service": step.service,
+        "verb": step.verb,
+        "source": step.source,
+        "message": type(step.message).__name__,
+        "fields": named(step.message),
+    }
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """One service's day judged again. `problem`: why it could not be, or ""."""
+
+    service: str
+    path: str
+    judged: rejudge.Judged | None
+    problem: str = ""
+
+    @property
+    def identical(self) -> bool:
+        return self.judged is not None and self.judged.difference is None
+
+
+def rejudge_day(var_dir: Path, day: str) -> list[Verdict]:
+    """Every service's journal of the session `day` (YYYY-MM-DD) through today's deciders."""
+    try:
+        name = f"{date.fromisoformat(day):%Y%m%d}"
+    except ValueError as error:
+        raise CommandError(ExitCode.USAGE, f"{day!r} is no date like 2025-06-02") from error
+    paths = {s: journals.file_of(var_dir, s, name) for s in journals.SERVICES}
+    if not any(paths.values()):
+        known = ", ".join(f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in journals.days(var_dir)[-10:])
+        raise CommandError(
+            ExitCode.NO, f"no journal of {day} under {var_dir}; there are: {known or 'none'}"
+        )
+    return [_rejudge(service, path) for service, path in paths.items() if path is not None]
+
+
+def _rejudge(service: str, path: Path) -> Verdict:
+    decider = rejudge.decider_of(service)
+    try:
+        header = wire.header_decoder.decode(next(journal.read(path))[1])
+        state = rejudge.state_of(decider, header)
+        records = ((entry.offset, entry.record) for entry in journals.entries(path, service))
+        judged = rejudge.rejudge(decider, state, records)
+    except msgspec.MsgspecError as error:
+        problem = f"the state at its head is of another version: {error}"
+        return Verdict(service=service, path=str(path), judged=None, problem=problem)
+    except CommandError as error:
+        return Verdict(service=service, path=str(path), judged=None, problem=error.reason)
+    return Verdict(service=service, path=str(path), judged=judged)
+
+
+def verdicts_on_screen(verdicts: list[Verdict]) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in ("service", "inputs", "decisions", "verdict"):
+        table.add_column(heading, justify="right" if heading.endswith("s") else "left")
+    for verdict in verdicts:
+        judged = verdict.judged
+        text = "identical" if verdict.identical else verdict.problem or "DIFFERENT"
+        table.add_row(
+            verdict.service,
+            f"{judged.inputs:,}" if judged else "-",
+            f"{judged.decisions:,}" if judged else "-",
+            Text(text, style=STYLES["good" if verdict.identical else "bad"]),
+        )
+    return Group(table, *(_difference(verdict) for verdict in verdicts))
+
+
+def _difference(verdict: Verdict) -> RenderableType:
+    if verdict.judged is None or verdict.judged.difference is None:
+        return Text()
+    found = verdict.judged.difference
+    lines = [
+        Text(f"\n{verdict.service}: {verdict.path}, byte {found.offset}", style="bold"),
+        Text(f"{market_time(found.now.market_ns, millis=True)}  heard {_words(found.event)}"),
+        *(Text(f"  recorded: {_words(output)}") for output in found.recorded),
+        *(Text(f"  today:    {_words(output)}") for output in found.today),
+    ]
+    if found.error:
+        lines.append(Text(f"  today's decider failed: {found.error}", style=STYLES["bad"]))
+    return Group(*lines)
+
+
+def _words(message: Any) -> str:
+    return f"{type(message).__name__}  {one_line(message)}"
+
+
+def verdict_as_json(verdict: Verdict) -> dict[str, Any]:
+    judged = verdict.judged
+    found = judged.difference if judged else None
+    return {
+        "service": verdict.service,
+        "path": verdict.path,
+        "identical": verdict.identical,
+        "problem": verdict.problem,
+        "inputs": judged.inputs if judged else None,
+        "decisions": judged.decisions if judged else None,
+        "difference": None
+        if found is None
+        else {
+            "offset": found.offset,
+            "market_time": utc_time(found.now.market_ns),
+            "source": found.source,
+            "event": {type(found.event).__name__: named(found.event)},
+            "recorded": [{type(o).__name__: named(o)} for o in found.recorded],
+            "today": [{type(o).__name__: named(o)} for o in found.today],
+            "error": found.error,
+        },
+    }

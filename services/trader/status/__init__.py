@@ -1,0 +1,81 @@
+"""`trader status`: one row per question that a person asks, from what is known. Pure.
+
+Each row answers for itself, says "unknown" with the reason where nobody told, and carries the plain
+values for `--json`. Source: spec.md section 5, "why am I not in the market?".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from common import messages as m
+from services.trader.status import market, money, system
+from services.trader.status.row import Known, Row, shares_held
+from services.trader.status.system import ServiceRow, services, warnings
+
+__all__ = ["Known", "Row", "ServiceRow", "answer", "rows", "services", "warnings"]
+
+ROWS: tuple[Callable[[Known], Row], ...] = (
+    money.position,
+    money.equity,
+    money.stop,
+    money.liquidation,
+    market.signal,
+    market.leverage,
+    market.data,
+    system.link,
+    system.mode,
+    market.next_up,
+    system.orders,
+    system.alerts,
+)
+
+
+def rows(known: Known) -> list[Row]:
+    """The screen from top to bottom, without the table of services."""
+    return [row_of(known) for row_of in ROWS]
+
+
+def answer(known: Known) -> Row:
+    """Why we are in the market, or every reason why not."""
+    shares = shares_held(known.picture)
+    reasons = _reasons_out(known)
+    values: dict[str, Any] = {"in_market": None if shares is None else shares > 0}
+    if shares is None:
+        text = "Unknown: nobody has said what is held."
+        return Row(key="answer", label="", text=text, level="unknown", values=values)
+    values["reasons"] = [] if shares > 0 else reasons
+    if shares > 0:
+        text = f"In the market with {shares:,} {known.settings.strategy.symbol}."
+        return Row(key="answer", label="", text=text, level="good", values=values)
+    if shares < 0:
+        text = f"SHORT {-shares:,} {known.settings.strategy.symbol}: this must never be."
+        return Row(key="answer", label="", text=text, level="bad", values=values)
+    text = "Not in the market: " + ("; ".join(reasons) if reasons else "no reason was said") + "."
+    return Row(key="answer", label="", text=text, level="plain", values=values)
+
+
+def _reasons_out(known: Known) -> list[str]:
+    """Reasons in the order in which a person would mend them, none twice."""
+    picture = known.picture
+    reasons: list[str] = []
+    if picture.silent:
+        reasons.append(f"silent: {', '.join(picture.silent)}")
+    latch = picture.last(m.HaltLatch)
+    if latch is not None and latch.mode != "ACTIVE":
+        reasons.append(f"{latch.mode} at the gateway: {latch.reason}")
+    link = picture.last(m.BrokerLink)
+    if link is not None and link.state != "ready":
+        reasons.append(f"broker link {link.state}" + (f": {link.reason}" if link.reason else ""))
+    risk = picture.last(m.RiskState)
+    if risk is not None:
+        if risk.breached:
+            reasons.append(f"BREACHED: {risk.breached}")
+        reasons.extend(risk.reasons)
+        if risk.pending:
+            reasons.append(f"pending: {risk.pending}")
+    signal = picture.last(m.Signal)
+    if not reasons and signal is not None and signal.side == "BEAR":
+        reasons.append("the signal is BEAR")
+    return list(dict.fromkeys(reasons))
