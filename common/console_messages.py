@@ -8,6 +8,9 @@ from msgspec import Meta
 
 from common.messages import DaySummary, Message, Text, Word
 
+LINES_FILE = "log/lines.log"  # in TRADER_VAR: everything the console ever printed
+OUTCOME_FILE = "outcome.json"  # in TRADER_RUN: an Outcome, once there is one
+
 Number = Annotated[int, Meta(ge=0)]
 Block = Annotated[str, Meta(max_length=20_000)]
 

@@ -19,6 +19,8 @@ import msgspec
 from common import service
 from common.clock import Clock
 from common.console_messages import (
+    LINES_FILE,
+    OUTCOME_FILE,
     AlertRan,
     Outcome,
     Print,
@@ -31,9 +33,6 @@ from common.messages import Message
 from common.settings import Alerts, Settings
 
 log = logging.getLogger(__name__)
-
-LINES_FILE = "log/lines.log"  # in TRADER_VAR
-OUTCOME_FILE = "outcome.json"  # in TRADER_RUN, so that each run has its own
 
 
 class ConsoleEdge:
