@@ -1,0 +1,54 @@
+"""One snapshot of the broker's books: four questions, complete when TWS has ended all four."""
+
+from __future__ import annotations
+
+from common.tws.messages import (
+    CompletedOrder,
+    ExecutionReport,
+    OpenOrder,
+    PositionReport,
+    Snapshot,
+    StatusReport,
+)
+
+OPEN, COMPLETED, EXECUTIONS, POSITIONS = (
+    "open orders",
+    "completed orders",
+    "executions",
+    "positions",
+)
+
+
+class Books:
+    """Collects the answers. TWS does not mark which reports are answers and which are news: both
+    are true, so both are taken."""
+
+    def __init__(self, number: int, begun_ns: int, executions_request: int) -> None:
+        self.number = number
+        self.executions_request = executions_request
+        self.open_orders: list[OpenOrder] = []
+        self.statuses: list[StatusReport] = []
+        self.completed: list[CompletedOrder] = []
+        self.executions: list[ExecutionReport] = []
+        self.positions: dict[str, PositionReport] = {}
+        self._begun_ns = begun_ns
+        self._missing = {OPEN, COMPLETED, EXECUTIONS, POSITIONS}
+
+    def ended(self, part: str) -> Snapshot | None:
+        """TWS ended a part; the snapshot when that was the last one."""
+        self._missing.discard(part)
+        if self._missing:
+            return None
+        return Snapshot(
+            number=self.number,
+            begun_ns=self._begun_ns,
+            open_orders=tuple(self.open_orders),
+            statuses=tuple(self.statuses),
+            completed=tuple(self.completed),
+            executions=tuple(self.executions),
+            positions=tuple(self.positions.values()),
+        )
+
+    @property
+    def missing(self) -> str:
+        return ", ".join(sorted(self._missing))

@@ -1,0 +1,247 @@
+"""Our words to IB's words and back: orders, contracts, and every report about them.
+
+TWS leaves out what it does not know in three ways: an empty string, 1.8e308, or 2147483647. None
+of them gets past this file. Sizes are whole shares; a fraction (of somebody else's order) is
+rounded up, so that it never counts as nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ib_insync import Contract, Stock
+from ib_insync import Order as IbOrder
+
+from common.messages import Action, Order
+from common.settings import Strategy
+from common.tws.messages import (
+    CompletedOrder,
+    ExecutionReport,
+    Holding,
+    OpenOrder,
+    PnlReport,
+    PositionReport,
+    StatusReport,
+    WhatIfReply,
+)
+
+IbContract: Any = Contract
+IbStock: Any = Stock
+UNSET_INT = 2147483647
+AMOUNT_MAX = 1e12
+SHARES_MAX = 10_000_000
+
+
+def wanted_contract(strategy: Strategy) -> Any:
+    """The instrument as the settings name it, for the contract details to complete."""
+    return IbStock(
+        symbol=strategy.symbol,
+        exchange=strategy.exchange,
+        currency="USD",
+        primaryExchange=strategy.primary_exchange,
+    )
+
+
+def known_contract(con_id: int, strategy: Strategy) -> Any:
+    """The instrument by TWS's own number, routed as the settings say."""
+    return IbContract(
+        conId=con_id,
+        symbol=strategy.symbol,
+        secType="STK",
+        exchange=strategy.exchange,
+        currency="USD",
+    )
+
+
+def ib_order(order: Order, account: str, order_ref: str) -> IbOrder:
+    """An order whose time in force, account and reference always stand on it."""
+    placed = IbOrder(
+        action=order.action,
+        totalQuantity=order.shares,
+        orderType=order.order_type,
+        tif="DAY",
+        account=account,
+        orderRef=order_ref,
+        outsideRth=order.outside_rth,
+    )
+    if order.limit_usd is not None:
+        placed.lmtPrice = round(order.limit_usd, 2)
+    return placed
+
+
+def ib_what_if(shares: int, account: str) -> IbOrder:
+    """A market purchase that TWS only reckons through."""
+    return IbOrder(
+        action="BUY",
+        totalQuantity=shares,
+        orderType="MKT",
+        tif="DAY",
+        account=account,
+        whatIf=True,
+    )
+
+
+def open_order(order_id: int, contract: Any, order: Any, state: Any) -> OpenOrder:
+    return OpenOrder(
+        order_id=whole_id(order_id),
+        client_id=int(order.clientId),
+        perm_id=max(0, whole_id(order.permId)),
+        order_ref=word(order.orderRef),
+        account=word(order.account),
+        symbol=symbol_of(contract),
+        action=action_of(order.action),
+        shares=whole(order.totalQuantity),
+        status=word(state.status),
+    )
+
+
+def what_if_reply(order_id: int, state: Any) -> WhatIfReply | None:
+    """The margins of a what-if; None for the first answer, which has none yet."""
+    if amount(state.initMarginChange) is None:
+        return None
+    commission = next(
+        (
+            usd
+            for usd in map(amount, (state.commission, state.maxCommission, state.minCommission))
+            if usd is not None
+        ),
+        0.0,
+    )
+    return WhatIfReply(
+        order_id=order_id,
+        init_before_usd=amount(state.initMarginBefore) or 0.0,
+        init_after_usd=amount(state.initMarginAfter) or 0.0,
+        maint_after_usd=amount(state.maintMarginAfter) or 0.0,
+        equity_with_loan_after_usd=amount(state.equityWithLoanAfter) or 0.0,
+        commission_usd=commission,
+    )
+
+
+def status_report(
+    order_id: int,
+    status: str,
+    filled: float,
+    remaining: float,
+    average: float,
+    perm_id: int,
+    client_id: int,
+    why_held: str,
+) -> StatusReport:
+    return StatusReport(
+        order_id=whole_id(order_id),
+        client_id=client_id,
+        perm_id=max(0, whole_id(perm_id)),
+        status=word(status),
+        filled=whole(filled),
+        remaining=whole(remaining),
+        average_usd=amount(average) or 0.0,
+        why_held=word(why_held),
+    )
+
+
+def completed_order(contract: Any, order: Any, state: Any) -> CompletedOrder:
+    return CompletedOrder(
+        perm_id=max(0, whole_id(order.permId)),
+        order_ref=word(order.orderRef),
+        account=word(order.account),
+        symbol=symbol_of(contract),
+        action=action_of(order.action),
+        status=word(state.status),
+        filled=whole(order.filledQuantity),
+        reason=str(state.completedStatus)[:2000],
+    )
+
+
+def execution_report(contract: Any, execution: Any) -> ExecutionReport | None:
+    """None for an execution without a price or shares."""
+    price_usd, shares = amount(execution.price), whole(execution.shares)
+    if not price_usd or price_usd <= 0 or not shares:
+        return None
+    return ExecutionReport(
+        exec_id=word(execution.execId),
+        order_id=whole_id(execution.orderId),
+        client_id=int(execution.clientId),
+        perm_id=max(0, whole_id(execution.permId)),
+        order_ref=word(execution.orderRef),
+        account=word(execution.acctNumber),
+        symbol=symbol_of(contract),
+        action="BUY" if execution.side == "BOT" else "SELL",
+        shares=shares,
+        price_usd=price_usd,
+        executed_ns=int(execution.time.timestamp()) * 1_000_000_000,
+        liquidation=bool(execution.liquidation),
+    )
+
+
+def position_report(
+    account: str, contract: Any, shares: float, average_cost: float
+) -> PositionReport:
+    return PositionReport(
+        account=word(account),
+        symbol=symbol_of(contract),
+        shares=signed(shares),
+        average_cost_usd=amount(average_cost) or 0.0,
+    )
+
+
+def holding(
+    contract: Any, shares: float, price: float, value: float, average_cost: float
+) -> Holding:
+    mark_usd = amount(price)
+    return Holding(
+        symbol=word(contract.symbol),
+        security=word(contract.secType),
+        shares=signed(shares),
+        mark_usd=mark_usd if mark_usd and mark_usd > 0 else None,
+        value_usd=amount(value) or 0.0,
+        average_cost_usd=amount(average_cost) or 0.0,
+    )
+
+
+def pnl_report(shares: float, daily: float, unrealized: float, value: float) -> PnlReport | None:
+    """None until TWS has reckoned."""
+    value_usd, unrealized_usd = amount(value), amount(unrealized)
+    if value_usd is None or unrealized_usd is None:
+        return None
+    return PnlReport(
+        shares=signed(shares),
+        value_usd=value_usd,
+        unrealized_usd=unrealized_usd,
+        daily_usd=amount(daily),
+    )
+
+
+def symbol_of(contract: Any) -> str:
+    """The symbol of a stock; other kinds of securities are none of ours, even by the same name."""
+    return word(contract.symbol) if contract.secType == "STK" else f"{contract.secType}!"
+
+
+def action_of(action: str) -> Action:
+    return "BUY" if action == "BUY" else "SELL"
+
+
+def amount(value: Any) -> float | None:
+    """A finite amount, or None for every way of saying that there is none."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) and abs(number) <= AMOUNT_MAX else None
+
+
+def whole(value: Any) -> int:
+    return min(SHARES_MAX, math.ceil(abs(amount(value) or 0.0) - 1e-9))
+
+
+def signed(value: Any) -> int:
+    return whole(value) if (amount(value) or 0.0) >= 0 else -whole(value)
+
+
+def whole_id(value: Any) -> int:
+    number = int(value or 0)
+    return 0 if number == UNSET_INT else number
+
+
+def word(value: Any) -> str:
+    return str(value)[:80]
