@@ -110,7 +110,7 @@ def tail(
 def halt(reason: Reason, as_json: Json = False, mode: Mode = None) -> ExitCode:
     """No new risk from now on; exits still go. Told to risk_monitor and, durably, the gateway."""
 
-    return show_replies(commands.halt(_run_dir(mode), _who(), reason), as_json)
+    return ask(commands.halt(asking.new_key(), who(), reason), as_json, mode)
 
 
 @app.command()
@@ -120,7 +120,7 @@ def flatten(yes: Yes = False, as_json: Json = False, mode: Mode = None) -> ExitC
 
     question = "Sell everything and stay out until `trader resume`?"
     _confirm(mode, ("position", "orders", "next", "mode"), question, yes=yes, as_json=as_json)
-    return show_replies(commands.flatten(_run_dir(mode), _who()), as_json)
+    return ask(commands.flatten(asking.new_key(), who()), as_json, mode)
 
 
 @app.command()
@@ -130,7 +130,7 @@ def resume(yes: Yes = False, as_json: Json = False, mode: Mode = None) -> ExitCo
 
     shown = ("mode", "position", "orders", "link", "signal", "next", "alerts")
     _confirm(mode, shown, "Let it enter again?", yes=yes, as_json=as_json)
-    return show_replies(commands.resume(_run_dir(mode), _who()), as_json)
+    return ask(commands.resume(asking.new_key(), who()), as_json, mode)
 
 
 @app.command()
@@ -142,7 +142,7 @@ def adopt(yes: Yes = False, as_json: Json = False, mode: Mode = None) -> ExitCod
         mode, ("position", "stop", "orders", "mode"), "Take this position as the strategy's own?",
         yes=yes, as_json=as_json,
     )  # fmt: skip
-    return show_replies(commands.adopt(_run_dir(mode), _who()), as_json)
+    return ask(commands.adopt(asking.new_key(), who()), as_json, mode)
 
 
 @app.command()
@@ -152,7 +152,7 @@ def unlock(reason: Reason, yes: Yes = False, as_json: Json = False, mode: Mode =
 
     shown = ("mode", "link", "position", "orders")
     _confirm(mode, shown, "Unlock?", yes=yes, as_json=as_json)
-    return show_replies(commands.unlock(_run_dir(mode), _who(), reason), as_json)
+    return ask(commands.unlock(asking.new_key(), who(), reason), as_json, mode)
 
 
 @app.command()
@@ -160,7 +160,7 @@ def unlock(reason: Reason, yes: Yes = False, as_json: Json = False, mode: Mode =
 def ack(as_json: Json = False, mode: Mode = None) -> ExitCode:
     """Pages have been seen: they stop repeating."""
 
-    return show_replies(commands.ack(_run_dir(mode), _who()), as_json)
+    return ask(commands.ack(asking.new_key(), who()), as_json, mode)
 
 
 @app.command("test-alert")
@@ -168,7 +168,7 @@ def ack(as_json: Json = False, mode: Mode = None) -> ExitCode:
 def send_test_alert(as_json: Json = False, mode: Mode = None) -> ExitCode:
     """Send a page through alerts.alert_command, to see that it arrives."""
 
-    return show_replies(commands.test_alert(_run_dir(mode)), as_json)
+    return ask(commands.try_alert(asking.new_key()), as_json, mode)
 
 
 @app.command()
@@ -252,8 +252,13 @@ def show_json(value: Any) -> None:
     typer.echo(json.dumps(value, default=str))
 
 
-def show_replies(replies: Sequence[Any], as_json: bool) -> ExitCode:
-    """Who answered what; the exit code of all answers together."""
+def ask(questions: commands.Questions, as_json: bool, mode: running.Mode | None) -> ExitCode:
+    """Asks the running system and shows who answered what; the exit code of all together."""
+    bus = Bus(topology.TRADER, _run_dir(mode))
+    try:
+        replies = asking.ask(bus, questions)
+    finally:
+        bus.close()
 
     code = asking.exit_code(replies)
     if as_json:
@@ -288,6 +293,6 @@ def _any_var_dir(mode: running.Mode | None) -> Path:
     return Path(find.any_system(running.var_root(), mode).var_dir)
 
 
-def _who() -> str:
+def who() -> str:
     """Who asks, for the record."""
     return f"{getpass.getuser()}@terminal"[:80]

@@ -1,66 +1,51 @@
-"""What a person may order: which command goes to which service. See topology.COMMANDS."""
+"""What a person may order: which command goes to which service. Pure; see topology.COMMANDS.
+
+A person's command has no deadline in market time: it is void when the asker stops asking.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Any
 
 from common import messages as m
 from common import topology
-from common.bus import Bus
-from services.trader.asking import Reply, ask, new_key
 
-FOR_EVER_NS = 0
-"""A person's command has no deadline in market time: it is void when the asker stops asking."""
+Questions = list[tuple[str, Any]]
+"""(service, command) pairs."""
 
 
-def halt(run_dir: Path, by: str, reason: str) -> list[Reply]:
-    command = m.Halt(key=new_key(), deadline_ns=FOR_EVER_NS, by=by, reason=reason)
-    return _ask_all(run_dir, [command])
+def halt(key: str, by: str, reason: str) -> Questions:
+    return _to_all(m.Halt(key=key, deadline_ns=0, by=by, reason=reason))
 
 
-def flatten(run_dir: Path, by: str) -> list[Reply]:
+def flatten(key: str, by: str) -> Questions:
     """The risk monitor sells; the gateway latches by itself, whatever else is down."""
-    sell = m.Flatten(key=new_key(), deadline_ns=FOR_EVER_NS, by=by)
-    latch = m.Halt(key=new_key(), deadline_ns=FOR_EVER_NS, by=by, reason="trader flatten")
-    return _ask(run_dir, [(topology.RISK, sell), (topology.GATEWAY, latch)])
+    return [
+        (topology.RISK, m.Flatten(key=key, deadline_ns=0, by=by)),
+        (topology.GATEWAY, m.Halt(key=key, deadline_ns=0, by=by, reason="trader flatten")),
+    ]
 
 
-def resume(run_dir: Path, by: str) -> list[Reply]:
-    return _ask_all(run_dir, [m.Resume(key=new_key(), deadline_ns=FOR_EVER_NS, by=by)])
+def resume(key: str, by: str) -> Questions:
+    return _to_all(m.Resume(key=key, deadline_ns=0, by=by))
 
 
-def adopt(run_dir: Path, by: str) -> list[Reply]:
-    return _ask_all(run_dir, [m.Adopt(key=new_key(), deadline_ns=FOR_EVER_NS, by=by)])
+def adopt(key: str, by: str) -> Questions:
+    return _to_all(m.Adopt(key=key, deadline_ns=0, by=by))
 
 
-def unlock(run_dir: Path, by: str, reason: str) -> list[Reply]:
-    command = m.Unlock(key=new_key(), deadline_ns=FOR_EVER_NS, by=by, reason=reason)
-    return _ask_all(run_dir, [command])
+def unlock(key: str, by: str, reason: str) -> Questions:
+    return _to_all(m.Unlock(key=key, deadline_ns=0, by=by, reason=reason))
 
 
-def ack(run_dir: Path, by: str) -> list[Reply]:
-    return _ask_all(run_dir, [m.AckAlerts(key=new_key(), deadline_ns=FOR_EVER_NS, by=by)])
+def ack(key: str, by: str) -> Questions:
+    return _to_all(m.AckAlerts(key=key, deadline_ns=0, by=by))
 
 
-def test_alert(run_dir: Path) -> list[Reply]:
-    return _ask_all(run_dir, [m.TestAlert(key=new_key(), deadline_ns=FOR_EVER_NS)])
+def try_alert(key: str) -> Questions:
+    return _to_all(m.TestAlert(key=key, deadline_ns=0))
 
 
-def _ask_all(run_dir: Path, commands: list[m.Message]) -> list[Reply]:
-    """Each command to every service that topology lets answer it."""
-    return _ask(
-        run_dir,
-        [
-            (answerer, command)
-            for command in commands
-            for answerer in topology.COMMANDS[type(command)].answerers
-        ],
-    )
-
-
-def _ask(run_dir: Path, questions: list[tuple[str, m.Message]]) -> list[Reply]:
-    bus = Bus(topology.TRADER, run_dir)
-    try:
-        return ask(bus, questions)
-    finally:
-        bus.close()
+def _to_all(command: m.Message) -> Questions:
+    """To every service that topology lets answer it."""
+    return [(answerer, command) for answerer in topology.COMMANDS[type(command)].answerers]

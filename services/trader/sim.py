@@ -73,7 +73,7 @@ def on_screen(answer: dict[str, Any]) -> Table:
     table.add_column()
     for fault in answer.get("faults", ()):
         defaults = " ".join(f"{name}={json.dumps(value)}" for name, value in fault["args"].items())
-        table.add_row(fault["name"], Text.assemble(fault["meaning"], (f"  {defaults}", "dim")))
+        table.add_row(fault["fault"], Text.assemble(fault["meaning"], (f"  {defaults}", "dim")))
     for name, value in answer.items():
         if name not in ("ok", "faults"):
             table.add_row(name, str(value))

@@ -19,25 +19,31 @@ def position(known: Known) -> Row:
     equity = known.picture.last(m.Equity)
     quote = known.picture.last(m.Quote)
     account = known.picture.last(m.AccountSnapshot)
+    risk = known.picture.last(m.RiskState)
     mark_usd = quote.mark_usd if quote else equity.mark_usd if equity else None
-    values: dict[str, Any] = {"shares": shares, "mark_usd": mark_usd, "leverage": 0.0}
-    if shares == 0:
-        price = "" if mark_usd is None else f" ({symbol} {usd(mark_usd)})"
-        return Row(key=key, label=label, text=f"flat{price}", values=values)
-    text = f"{shares:,} {symbol}"
-    if mark_usd is not None:
-        values["value_usd"] = shares * mark_usd
-        text += f" at {usd(mark_usd)} = {usd(shares * mark_usd)}"
-    if account is not None and account.average_cost_usd > 0:
-        values["average_cost_usd"] = account.average_cost_usd
-        text += f", bought at {usd(account.average_cost_usd)}"
     leverage = equity.leverage if equity else None
-    values["leverage"] = leverage
-    if leverage is not None:
+    counted = risk.shares if risk else None
+    values: dict[str, Any] = {
+        "shares": shares,
+        "shares_counted": counted,
+        "mark_usd": mark_usd,
+        "value_usd": None if mark_usd is None else shares * mark_usd,
+        "average_cost_usd": account.average_cost_usd if account and shares else None,
+        "leverage": leverage if shares else 0.0,
+    }
+    text = f"{shares:,} {symbol}" if shares else "flat"
+    if mark_usd is not None:
+        worth = f" at {usd(mark_usd)} = {usd(shares * mark_usd)}"
+        text += worth if shares else f" ({symbol} {usd(mark_usd)})"
+    if shares and account is not None and account.average_cost_usd > 0:
+        text += f", bought at {usd(account.average_cost_usd)}"
+    if shares and leverage is not None:
         text += f", leverage now {leverage:.2f}x"
-    return Row(
-        key=key, label=label, text=text, level="bad" if shares < 0 else "good", values=values
-    )
+    level: Level = "bad" if shares < 0 else "good" if shares else "plain"
+    if counted not in (None, shares):
+        text += f"; the broker says {shares:,}, we count {counted:,}"
+        level = "bad"
+    return Row(key=key, label=label, text=text, level=level, values=values)
 
 
 def equity(known: Known) -> Row:
