@@ -13,6 +13,7 @@ from common import settings as settings_file
 from common.core import market_day
 from common.core.market_day import DELAY_NS, MINUTE_NS
 from common.core.price_book import Book, Level, late, narrow_mid, valid_price
+from common.core.rules import SECOND_NS
 from common.core.subscription import DATA_KEPT, DATA_LOST, Subscription
 from common.messages import (
     Alert,
@@ -303,6 +304,13 @@ def _hear_vix(state: State, now: Now, message: RawTicks) -> None:
 def in_session(state: State, now: Now) -> bool:
     session = state.session
     return session is not None and session.open_ns <= now.market_ns < session.close_ns
+
+
+def session_age_s(state: State, now: Now) -> float:
+    """Since the session's open, market time; 0 outside it."""
+    if state.session is None or not in_session(state, now):
+        return 0.0
+    return (now.market_ns - state.session.open_ns) / SECOND_NS
 
 
 def delayed(state: State) -> bool:

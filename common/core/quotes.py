@@ -19,8 +19,8 @@ from common.core.feed_state import (
     evolve,
     final_bars,
     history_problem,
-    in_session,
     prices_from_ns,
+    session_age_s,
     start,
 )
 from common.core.market_day import MINUTE_NS
@@ -204,7 +204,7 @@ def _questions(state: State, now: Now) -> list[Message]:
     if state.line is None:
         return asked
     for subscription in (state.smh, state.vix):
-        subscribe = subscription.due(now, in_session=in_session(state, now))
+        subscribe = subscription.due(now, session_age_s(state, now))
         if subscribe is not None:
             asked.append(subscribe)
     needed_ns = market_day.history_needed_ns(at_ns, state.hours, delayed=delayed(state))
@@ -246,10 +246,7 @@ def problem(state: State, now: Now) -> str:
         return "TWS has lost its link to IB (1100): it comes back by itself"
     if state.contract.problem or state.smh.problem:
         return state.contract.problem or state.smh.problem
-    session = state.session
-    if session is None or not in_session(state, now):
-        return ""
-    if now.market_ns < session.open_ns + data.quote_age_s_max * SECOND_NS:
+    if session_age_s(state, now) <= data.quote_age_s_max:
         return ""
     if state.smh.stale(now, data.quote_age_s_max):
         return f"no {symbol} tick for more than {data.quote_age_s_max:g} s"

@@ -75,9 +75,12 @@ class Subscription(Struct):
         """TWS has said what we get, or why nothing."""
         return self.kind != "none" or bool(self.problem)
 
-    def due(self, now: Now, *, in_session: bool) -> Subscribe | None:
-        """The subscription to make now, if any. Call only while TWS is connected to IB."""
-        if self.asked is None or self._dead(now, in_session):
+    def due(self, now: Now, session_age_s: float) -> Subscribe | None:
+        """The subscription to make now, if any. Call only while TWS is connected to IB.
+
+        `session_age_s`: since the open; 0 outside the session, when silence proves nothing.
+        """
+        if self.asked is None or self._dead(now, session_age_s):
             return Subscribe(symbol=self.symbol, live=self.live)
         return None
 
@@ -90,14 +93,14 @@ class Subscription(Struct):
         self.live, self.asked, self.kind, self.tick = True, None, "none", None
         self.problem, self.competing, self.farm_broken, self.doubted = "", False, False, None
 
-    def _dead(self, now: Now, in_session: bool) -> bool:
+    def _dead(self, now: Now, session_age_s: float) -> bool:
         asked = self.asked or now
         if self.doubted is not None and late(self.doubted, now, DOUBT_S):
             return True
         if self.problem:
             return late(asked, now, RETRY_S)
         quiet = late(asked, now, self.quiet_s_max) and self.stale(now, self.quiet_s_max)
-        return in_session and quiet
+        return quiet and session_age_s > self.quiet_s_max
 
     def _alive(self, now: Now, message: RawTicks) -> None:
         self.tick = now
