@@ -46,10 +46,7 @@ class AccountDesk:
             return
         account = self._account(request.account)
         if account is None:
-            session.error(
-                -1, 321, f"Error validating request.-'bN' : cause - Invalid account code "
-                f"'{request.account[:20]}'.",
-            )  # fmt: skip
+            session.error(replies.NO_ID, 321, _unknown_account(request.account))
             return
         subscriptions.account_updates = AccountRows(account.account_id)
         self._send_updates(session, subscriptions.account_updates)

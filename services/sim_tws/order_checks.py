@@ -5,6 +5,7 @@ The texts are those seen from real servers where one was seen; see the table of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from common.clock import MINUTE_NS
@@ -23,6 +24,7 @@ MOC_CUTOFF_NS = 5 * MINUTE_NS  # Nasdaq: before the close
 LOC_CUTOFF_NS = 2 * MINUTE_NS
 OPG_CUTOFF_NS = 2 * MINUTE_NS  # Nasdaq: before the open
 ORDERS_PER_SIDE_MAX = 20
+SHARES_MAX = 100_000_000
 READ_ONLY_TEXT = "The API interface is currently in Read-Only mode."
 
 
@@ -42,7 +44,7 @@ def ticket_refusal(
         return 201, "Order rejected - reason:No trading permission."
     if ticket.action not in {"BUY", "SELL", "SSHORT"}:
         return invalid("Invalid side.")
-    if ticket.quantity <= 0:
+    if not 0 < ticket.quantity <= SHARES_MAX:
         return invalid("Order size does not conform to market rule.")
     if ticket.quantity != int(ticket.quantity):
         return 10243, "Fractional-sized order cannot be placed via API."
@@ -56,11 +58,13 @@ def _terms_refusal(ticket: Ticket, instrument: Instrument) -> Refusal | None:
         return 10052, f"Invalid time in force:{ticket.tif}"
     if ticket.tif == "OPG" and ticket.order_type not in {"MKT", "LMT"}:
         return 10052, "Invalid time in force:OPG"
-    if ticket.order_type in st.LIMIT_TYPES and not ticket.limit_usd:
+    if ticket.order_type in st.LIMIT_TYPES and not _positive(ticket.limit_usd):
         return invalid("Missing or invalid limit price.")
-    if ticket.order_type in {"STP", "STP LMT", "MIT"} and not ticket.aux_usd:
+    if ticket.order_type in {"STP", "STP LMT", "MIT"} and not _positive(ticket.aux_usd):
         return invalid("Missing or invalid stop price.")
-    if ticket.order_type == "TRAIL" and not (ticket.aux_usd or ticket.trailing_percent):
+    if ticket.order_type == "TRAIL" and not (
+        _positive(ticket.aux_usd) or _positive(ticket.trailing_percent)
+    ):
         return invalid("Missing or invalid trailing amount.")
     for price in (ticket.limit_usd, ticket.aux_usd, ticket.trail_stop_usd):
         if price is not None and not _on_grid(price, instrument.min_tick):
@@ -149,6 +153,12 @@ def margin_refusal(
     )
 
 
+def _positive(price: float | None) -> bool:
+    return price is not None and 0 < price < math.inf
+
+
 def _on_grid(price: float, step: float) -> bool:
+    if not math.isfinite(price):
+        return False
     steps = price / step
     return abs(steps - round(steps)) < 1e-6

@@ -78,6 +78,17 @@ class Server:
         await asyncio.sleep(for_s)
         await self.listen(*self._address)
 
+    async def close(self) -> None:
+        """Stops listening and drops everybody."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for session in list(self.sessions.values()):
+            session.abort()
+        if self._recorder is not None:
+            self._recorder.close()
+        await asyncio.sleep(0)
+
     async def beat(self) -> None:
         """Advances and publishes, at most twenty times a second of host time, for ever."""
         gap_s = 1 / PUBLICATIONS_PER_S_MAX

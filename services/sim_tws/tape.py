@@ -78,7 +78,7 @@ class Tape:
         return tick.ts_ns in self._wild_ns
 
     def inject(self, symbol: str, now_ns: int, percent: float, where: str) -> None:
-        """A print or quote `percent` off just after `now_ns`; `where`: last, bid, ask, quote, all."""
+        """A print or quote `percent` off just after `now_ns`; in last, bid, ask, quote or all."""
         honest = self.tick(symbol, now_ns)
         factor = 1 + percent / 100
         changed = {"quote": ("bid", "ask"), "all": ("bid", "ask", "last")}.get(where, (where,))

@@ -8,6 +8,7 @@ double or as the largest 32-bit integer, depending on the client library; all th
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 
@@ -19,6 +20,8 @@ FRAME_BYTES_MAX = 256 * 1024  # the largest honest request is an order, about 1 
 GREETING = b"API\0"
 
 _LENGTH = struct.Struct(">I")
+_INTEGER = re.compile(r"-?[0-9]{1,40}")
+_DECIMAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?", re.ASCII)
 _INT64_MAX = 2**63 - 1
 
 Value = str | int | float | None
@@ -93,12 +96,9 @@ class Fields:
             return None
         if text == "Infinite":
             return math.inf
-        try:
-            value = float(text)
-        except ValueError:
-            raise FieldError(f"'{text[:40]}' is not a number") from None
-        if math.isnan(value):
-            raise FieldError("NaN is not a number")
+        value = _as_float(text)
+        if value is None:
+            raise FieldError(f"'{text[:40]}' is not a finite number")
         return None if value in {UNSET_FLOAT, UNSET_INT} else value
 
     def whole(self) -> int | None:
@@ -106,14 +106,14 @@ class Fields:
         text = self.text()
         if text == "":
             return None
-        try:
+        if _INTEGER.fullmatch(text):
             value = int(text)
-        except ValueError:
+        else:
             number = _as_float(text)
             if number == UNSET_FLOAT:
                 return None
             if number is None or not number.is_integer():
-                raise FieldError(f"'{text[:40]}' is not an integer") from None
+                raise FieldError(f"'{text[:40]}' is not an integer")
             value = int(number)
         if abs(value) > _INT64_MAX:
             raise FieldError(f"'{text[:40]}' is out of range")
@@ -167,8 +167,7 @@ def _text(field: Value | bool) -> str:
 
 
 def _as_float(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
+    if not _DECIMAL.fullmatch(text):
         return None
+    value = float(text)
     return value if math.isfinite(value) else None
