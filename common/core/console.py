@@ -57,6 +57,7 @@ __all__ = ["EDGE_MESSAGES", "State", "busy", "decide", "evolve", "ready", "start
 RECENT = 40  # groups of lines offered again at a start
 COMMANDS_WAITING_MAX = 200  # alert commands kept for a console that comes back
 KEYS_KEPT = 50
+PATIENCE_NS = 3 * SECOND_NS  # host time for which a trouble that may pass by itself is not printed
 
 
 class Page(Struct):
@@ -67,6 +68,14 @@ class Page(Struct):
     acknowledged: bool = False
 
 
+class Pending(Struct):
+    """A standing line that is printed at `due_ns` (host time) unless it has changed by then."""
+
+    value: str
+    text: str
+    due_ns: int
+
+
 class State(Struct):
     """What the person has been told, and what they still have to be told."""
 
@@ -75,7 +84,7 @@ class State(Struct):
     offset: int = 0
     recent: list[Print] = field(default_factory=list)
     shown: dict[str, str] = field(default_factory=dict)
-    link: BrokerLink | None = None
+    pending: dict[str, Pending] = field(default_factory=dict)
     signal: Signal | None = None
     baseline: BaselineSet | None = None
     shares: int | None = None
@@ -108,8 +117,10 @@ def evolve(state: State, now: Now, message: Message) -> None:
             state.settings = settings_file.from_json(text)
             for page in state.pages.values():
                 page.again_ns = now.host_ns  # host time of another boot means nothing
+            for pending in state.pending.values():
+                pending.due_ns = now.host_ns
         case RunBegan(run=run) if run != state.run:
-            state.run, state.shown, state.days = run, {}, {}
+            state.run, state.shown, state.pending, state.days = run, {}, {}, {}
             state.data_seen, state.shares, state.outcome = False, None, None
         case Alert():
             _take_alert(state, now, message)
@@ -125,19 +136,43 @@ def evolve(state: State, now: Now, message: Message) -> None:
         case Outcome():
             state.outcome = message
         case _:
-            _take_fact(state, message)
+            _take_fact(state, now, message)
 
 
-def _take_fact(state: State, message: Message) -> None:
+def _link_line(state: State, link: BrokerLink) -> tuple[str, str]:
+    """What the standing line of the link says now, and its text; as it was while it only starts."""
+    if link.state == "ready":
+        return f"ready {link.port}", lines.connected(link, state.settings)
+    if link.state == "locked" or link.reason:
+        # One line per outage: which of the ports refused last is no news.
+        return link.state, lines.not_connected(link)
+    return state.shown.get("link", ""), ""
+
+
+def _take_standing(state: State, now: Now, key: str, value: str, text: str) -> None:
+    """A line that stands is due once it differs from what is shown, trouble after a while."""
+    if value == state.shown.get(key, ""):
+        state.pending.pop(key, None)
+        return
+    known = state.pending.get(key)
+    good = not value or value.startswith("ready")
+    due_ns = now.host_ns + (0 if good else PATIENCE_NS)
+    if known is not None and not good:
+        due_ns = min(due_ns, known.due_ns)
+    state.pending[key] = Pending(value, text, due_ns)
+
+
+def _take_fact(state: State, now: Now, message: Message) -> None:
     match message:
         case BrokerLink():
-            state.link = message
+            _take_standing(state, now, "link", *_link_line(state, message))
+        case FeedState():
+            state.data_seen = state.data_seen or message.kind != "none"
+            _take_standing(state, now, "data", message.problem, lines.data_problem(message))
         case Signal():
             state.signal = message
         case BaselineSet():
             state.baseline = message
-        case FeedState(kind=kind):
-            state.data_seen = state.data_seen or kind != "none"
         case RiskState(shares=shares, protected_by=protected_by):
             state.shares, state.protected_by = shares, protected_by
         case DaySummary(day=day):
@@ -178,7 +213,9 @@ def _take_print(state: State, printed: Print) -> None:
         return  # offered again at a start
     state.offset = printed.offset + len(printed.text.encode())
     state.recent = [*state.recent, printed][-RECENT:]
-    state.shown.update(printed.shown)
+    for key, value in printed.shown:
+        state.shown[key] = value
+        state.pending.pop(key, None)
 
 
 class _Said:
@@ -225,7 +262,10 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             again: list[Message] = list(state.recent)
             return again if state.outcome is None else [*again, state.outcome]
         case Tick():
-            return _repeat_pages(state, now)
+            said = _Said(state)
+            _tell_due(said, now)
+            _repeat_pages(said, now)
+            return said.messages(now)
         case AckAlerts(key=key):
             return _acknowledge(state, now, key)
         case TestAlert(key=key):
@@ -239,15 +279,15 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             return [] if state.outcome else [Outcome(refused="", days=days)]
         case _:
             said = _Said(state)
-            _tell(said, message)
+            _tell(said, now, message)
             return [*said.messages(now), *_refusal(state, message)]
 
 
-def _tell(said: _Said, message: Message) -> None:  # noqa: C901, PLR0912 - one line per message
+def _tell(said: _Said, now: Now, message: Message) -> None:  # noqa: C901, PLR0912 - one line per message
     state = said.state
     match message:
-        case BrokerLink():
-            _tell_link(said, message)
+        case BrokerLink() | FeedState():
+            _tell_due(said, now)
         case Signal() | BaselineSet():
             if state.shown.get("link", "").startswith("ready"):
                 _tell_standing(said)
@@ -273,9 +313,6 @@ def _tell(said: _Said, message: Message) -> None:  # noqa: C901, PLR0912 - one l
             said.line(lines.notice(message))
         case OrderState(intent_id=intent_id, status=status) if status in lines.BAD_STATUSES:
             said.standing(f"order {intent_id}", status, lines.order_trouble(message))
-        case FeedState(problem=problem):
-            if problem or state.shown.get("data"):
-                said.standing("data", problem, lines.data_problem(message))
         case HaltLatch(mode=mode, reason=reason):
             if mode != "ACTIVE" or "mode" in state.shown:
                 said.standing("mode", f"{mode} {reason}", lines.mode(message))
@@ -290,13 +327,13 @@ def _tell(said: _Said, message: Message) -> None:  # noqa: C901, PLR0912 - one l
             pass
 
 
-def _tell_link(said: _Said, link: BrokerLink) -> None:
-    state = said.state
-    if link.state == "ready":
-        if said.standing("link", f"ready {link.port}", lines.connected(link, state.settings)):
-            _tell_standing(said)
-    elif link.state == "locked" or link.reason:
-        said.standing("link", f"{link.state} {link.reason}", lines.not_connected(link))
+def _tell_due(said: _Said, now: Now) -> None:
+    """Prints the standing lines whose time has come; after a connection what belongs to it."""
+    for key, pending in said.state.pending.items():
+        if now.host_ns >= pending.due_ns:
+            said.standing(key, pending.value, pending.text)
+            if key == "link" and pending.value.startswith("ready"):
+                _tell_standing(said)
 
 
 def _tell_standing(said: _Said) -> None:
@@ -322,13 +359,11 @@ def _refusal(state: State, message: Message) -> list[Message]:
     return [Outcome(refused=reason, days=())] if reason else []
 
 
-def _repeat_pages(state: State, now: Now) -> list[Message]:
-    said = _Said(state)
-    for page in state.pages.values():
+def _repeat_pages(said: _Said, now: Now) -> None:
+    for page in said.state.pages.values():
         if not page.acknowledged and now.host_ns >= page.again_ns:
             said.alerts.append(page.text)
             said.line(f"🚨 Still: {page.text} (trader ack)")
-    return said.messages(now)
 
 
 def _acknowledge(state: State, now: Now, key: str) -> list[Message]:
