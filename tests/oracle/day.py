@@ -1,0 +1,54 @@
+"""One session as the oracle follows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.oracle.averages import Side
+from tests.oracle.facts import SECOND_NS, Placed
+from tests.oracle.sessions import Session
+from tests.oracle.stop import Baseline
+
+ENTRY_FROM_NS = 300 * SECOND_NS  # before the close
+ENTRY_UNTIL_NS = 60 * SECOND_NS
+LAST_MOMENTS_NS = 30 * SECOND_NS  # a breach this near the close may have to wait for the next open
+
+
+@dataclass(slots=True)
+class Breach:
+    """A true breach that must be answered by a sell order."""
+
+    ns: int
+    host_ns: int
+    answered: bool = False
+
+
+@dataclass(slots=True)
+class Day:
+    """`signal`: the side at the close before; None when no daily bar tells.
+
+    `signal_ns`: when that bar was told first, UTC ns.
+    """
+
+    session: Session
+    signal: Side | None
+    signal_ns: int
+    shares_at_open: float
+    baseline: Baseline | None = None
+    breach: Breach | None = None
+    stop_may_fire: bool = False
+    leaves_since_yesterday: bool = False
+    sold: bool = False
+    due_for_entry: bool = False
+    entries: list[Placed] = field(default_factory=list)
+
+    @property
+    def entry_from_ns(self) -> int:
+        return self.session.close_ns - ENTRY_FROM_NS
+
+    @property
+    def entry_until_ns(self) -> int:
+        return self.session.close_ns - ENTRY_UNTIL_NS
+
+    def holds_open_breach(self) -> bool:
+        return self.breach is not None and not self.breach.answered

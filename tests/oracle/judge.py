@@ -1,0 +1,387 @@
+"""The judge: one pass over the facts of a recording, each promise checked as its bytes pass."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Literal
+
+from tests.oracle import facts as f
+from tests.oracle.averages import DailyPrices, sides
+from tests.oracle.day import LAST_MOMENTS_NS, Breach, Day
+from tests.oracle.frames import read
+from tests.oracle.ledger import Ledger
+from tests.oracle.orders import Key, Orders
+from tests.oracle.sessions import Session, new_york_day, sessions_between
+from tests.oracle.stop import Baseline, Quotes
+from tests.oracle.verdict import Figures, Verdict, Violation
+
+LEVERAGE_MAX = 3.75 * 1.01  # the largest tier, and what a price may do on the way
+ACTIONS_A_DAY_MAX = 20
+WIRE_NS = 5 * f.SECOND_NS  # market time that may pass between a decision and the server's stamp
+EXTENDED_BEFORE_OPEN_NS = 330 * 60 * f.SECOND_NS
+EXTENDED_AFTER_CLOSE_NS = 240 * 60 * f.SECOND_NS
+
+Cause = Literal["stop", "bear", "flatten"]
+
+
+def judge(
+    record: Path,
+    *,
+    symbol: str = "SMH",
+    orders_client_id: int = 1,
+    gateway_starts: int = 1,
+    flattened_on: Collection[date] = (),
+) -> Verdict:
+    """Judges a recording of the simulated TWS (`--record`).
+
+    `gateway_starts`: how often the process with the order connection was started, so how often it
+    may have connected. `flattened_on`: days on which a person asked for `trader flatten`, which
+    is not on the wire.
+    """
+    passed = [fact for frame in read(record) if (fact := f.decode(frame)) is not None]
+    if not passed:
+        raise ValueError(f"{record} holds nothing to judge")
+    first, last = (new_york_day(passed[at].ns) for at in (0, -1))
+    sessions = sessions_between(first - timedelta(days=10), last)
+    daily = DailyPrices(symbol, sessions)
+    daily.learn(passed)
+    the_judge = Judge(symbol, sessions, daily, orders_client_id, flattened_on)
+    return the_judge.verdict(passed, gateway_starts)
+
+
+class Judge:
+    """State of the pass. `daily` knows the whole recording already, so opens in hindsight."""
+
+    def __init__(
+        self,
+        symbol: str,
+        sessions: dict[date, Session],
+        daily: DailyPrices,
+        orders_client_id: int,
+        flattened_on: Collection[date],
+    ) -> None:
+        self._symbol = symbol
+        self._sessions = sessions
+        self._daily = daily
+        self._sides = sides(daily.closes)
+        self._orders_client_id = orders_client_id
+        self._flattened_on = flattened_on
+        self._violations: list[Violation] = []
+        self._orders = Orders()
+        self._ledger = Ledger(symbol)
+        self._quotes = Quotes(symbol)
+        self._accounts: set[str] = set()
+        self._connections: dict[int, set[int]] = {}
+        self._day: Day | None = None
+        self._day_before: Day | None = None
+        self._days = 0
+        self._actions: Counter[date] = Counter()
+        self._id_max: dict[int, int] = {}
+        self._refs: dict[str, Key] = {}
+        self._causes: dict[Key, Cause] = {}
+        self._traded: set[Key] = set()
+        self._missed: list[date] = []
+        self._stop_host_s: list[float] = []
+
+    def verdict(self, passed: Iterable[f.Fact], gateway_starts: int) -> Verdict:
+        for fact in passed:
+            self._enter_day(fact)
+            self._hear(fact)
+        self._check_end(fact.ns, gateway_starts)
+        traded = Counter(self._causes.get(key) for key in self._traded)
+        bought = sum(self._orders.placed[key].action == "BUY" for key in self._traded)
+        figures = Figures(
+            days=self._days,
+            entries=bought,
+            stops=traded["stop"],
+            exits=traded["bear"] + traded["flatten"],
+            shares=self._ledger.shares,
+            cash_usd=self._ledger.cash_usd,
+            published_cash_usd=self._ledger.published_cash_usd,
+            missed_entries=tuple(self._missed),
+            stop_host_s=tuple(self._stop_host_s),
+            connections={client: len(seen) for client, seen in self._connections.items()},
+        )
+        return Verdict(tuple(self._violations), figures)
+
+    def _hear(self, fact: f.Fact) -> None:  # noqa: C901 - one line per kind of fact
+        match fact:
+            case f.PriceSaid() | f.SizeSaid():
+                self._on_price(fact)
+            case f.Placed():
+                self._on_placed(fact)
+            case f.CancelAsked():
+                self._count_action(fact)
+            case f.OrderSaid():
+                self._orders.said(fact)
+            case f.ErrorSaid():
+                self._orders.refused(fact)
+            case f.OrderCompleted():
+                self._orders.completed(fact)
+            case f.OpenOrdersAsked():
+                self._orders.asked_for_open(fact)
+            case f.OpenOrdersEnded():
+                self._orders.listed(fact)
+            case f.Executed():
+                self._on_executed(fact)
+            case f.Charged():
+                self._on_charged(fact)
+            case f.PositionSaid():
+                self._ledger.position_said(fact)
+            case f.AccountSaid():
+                self._ledger.published(fact)
+            case f.AccountsNamed():
+                self._accounts.update(fact.accounts)
+                self._connections.setdefault(fact.client_id, set()).add(fact.connection)
+            case f.QuotesAsked():
+                self._quotes.asked(fact)
+
+    # Days
+
+    def _enter_day(self, fact: f.Fact) -> None:
+        """Ends the running session at its close and begins the next one at its open."""
+        day = self._day
+        if day is not None and day.due_for_entry is False and not day.entries:
+            in_window = day.entry_from_ns <= fact.ns < day.entry_until_ns
+            day.due_for_entry = in_window and not self._ledger.shares and not self._orders.alive
+        if day is not None and fact.ns < day.session.close_ns + LAST_MOMENTS_NS:
+            return
+        today = self._sessions.get(new_york_day(fact.ns))
+        if day is not None and (today is None or today.day != day.session.day):
+            self._end_day(day)
+            self._day, self._day_before = None, day
+        if today is not None and self._day is None and fact.ns >= today.open_ns:
+            self._day = self._begin_day(today)
+
+    def _begin_day(self, session: Session) -> Day:
+        shares, before = self._ledger.shares, self._day_before
+        earlier = max(other for other in self._sessions if other < session.day)
+        told_ns = self._daily.told_ns.get(earlier, session.close_ns)
+        day = Day(session, self._sides.get(earlier), told_ns, shares)
+        if shares and before is not None:
+            day.leaves_since_yesterday = before.stop_may_fire or before.leaves_since_yesterday
+            if before.holds_open_breach():
+                day.breach = before.breach
+        opened_usd = self._daily.opens.get(session.day, math.nan) if shares else 0.0
+        if not math.isnan(opened_usd):
+            day.baseline = Baseline(self._ledger.cash_usd + shares * opened_usd)
+        return day
+
+    def _end_day(self, day: Day) -> None:
+        """What must have happened by the close of a session that was seen to its end."""
+        session = day.session
+        self._days += 1
+        breach = day.breach
+        if breach is not None and not breach.answered:
+            late = session.close_ns - breach.ns < LAST_MOMENTS_NS
+            if not late:
+                self._violate(breach.ns, "the stop was broken and no sell order followed")
+        if day.signal == "BEAR" and day.shares_at_open > 0 and not day.sold:
+            self._violate(session.close_ns, "BEAR since the close before, and nothing was sold")
+        if day.signal == "BULL" and day.due_for_entry and not day.entries:
+            self._missed.append(session.day)
+
+    # Prices and money
+
+    def _on_price(self, tick: f.PriceSaid | f.SizeSaid) -> None:
+        quote = self._quotes.said(tick)
+        day, shares = self._day, self._ledger.shares
+        if quote is None or day is None or shares <= 0:
+            return
+        if not day.session.open_ns <= tick.ns < day.session.close_ns:
+            return
+        cash_usd = self._ledger.cash_usd
+        if day.baseline is None:
+            day.baseline = Baseline(cash_usd + shares * quote.last)
+        if day.baseline.possibly_broken(quote, cash_usd, shares):
+            day.stop_may_fire = True
+        if day.breach is None and day.baseline.truly_broken(quote, cash_usd, shares):
+            selling = self._orders.shares_in_sales() > 0
+            day.breach = Breach(tick.ns, tick.host_ns, answered=selling)
+
+    def _on_executed(self, execution: f.Executed) -> None:
+        if not self._ledger.executed(execution):
+            return
+        key = (execution.owner, execution.order_id)
+        self._orders.executed(execution)
+        if key in self._orders.placed:
+            self._traded.add(key)
+        shares = self._ledger.shares
+        if shares < 0:
+            self._violate(execution.ns, f"short: {shares:g} shares after {execution.exec_id}")
+        day = self._day
+        if day is None:
+            return
+        if execution.side > 0:
+            day.baseline = Baseline(self._ledger.cash_usd + shares * execution.price_usd)
+        if shares == 0:
+            day.stop_may_fire = day.leaves_since_yesterday = False
+            day.breach = None
+
+    def _on_charged(self, charge: f.Charged) -> None:
+        more_usd = self._ledger.charged(charge)
+        execution = self._ledger.executions.get(charge.exec_id.rpartition(".")[0])
+        if execution is None or execution.side < 0 or self._day is None:
+            return
+        if self._day.baseline is not None:
+            self._day.baseline.usd -= more_usd
+
+    # Orders
+
+    def _on_placed(self, order: f.Placed) -> None:
+        if order.what_if:
+            self._check_id(order)
+            return
+        self._count_action(order)
+        key = (order.client_id, order.order_id)
+        earlier = self._orders.placed.get(key)
+        if earlier is not None and not earlier.what_if:
+            if earlier.content != order.content:
+                self._violate(order.ns, f"order id {order.order_id} placed again, changed")
+            return
+        self._check_id(order)
+        self._check_terms(order)
+        if order.action == "BUY":
+            self._check_entry(order)
+        elif order.action == "SELL":
+            self._check_exit(order)
+        else:
+            self._violate(order.ns, f"{order.action} is neither BUY nor SELL")
+        self._orders.place(order)
+
+    def _count_action(self, fact: f.Placed | f.CancelAsked) -> None:
+        day = new_york_day(fact.ns)
+        self._actions[day] += 1
+        if self._actions[day] == ACTIONS_A_DAY_MAX + 1:
+            self._violate(fact.ns, f"more than {ACTIONS_A_DAY_MAX} order actions in a day")
+
+    def _check_id(self, order: f.Placed) -> None:
+        highest = self._id_max.get(order.client_id, 0)
+        if order.order_id <= highest:
+            self._violate(order.ns, f"order id {order.order_id} after {highest}")
+        self._id_max[order.client_id] = max(highest, order.order_id)
+
+    def _check_terms(self, order: f.Placed) -> None:
+        """What every order says of itself."""
+        name = f"order {order.order_id}"
+        if order.client_id != self._orders_client_id:
+            self._violate(order.ns, f"{name} came from client {order.client_id}")
+        if not order.plain:
+            self._violate(order.ns, f"{name} is no plain order ({len(order.content)} fields)")
+        if order.symbol != self._symbol:
+            self._violate(order.ns, f"{name} is for {order.symbol}")
+        if not order.account:
+            self._violate(order.ns, f"{name} names no account")
+        elif order.account not in self._accounts:
+            self._violate(order.ns, f"{name} names an account that is not under this login")
+        if not order.tif:
+            self._violate(order.ns, f"{name} has no TIF")
+        if not order.order_ref:
+            self._violate(order.ns, f"{name} has no orderRef")
+        elif order.order_ref in self._refs:
+            earlier = self._refs[order.order_ref][1]
+            self._violate(order.ns, f"{name} doubles {earlier}: the same orderRef")
+        self._refs.setdefault(order.order_ref, (order.client_id, order.order_id))
+
+    def _check_entry(self, order: f.Placed) -> None:
+        name = f"entry {order.order_id}"
+        for alive in self._orders.alive.values():
+            other = f"{alive.placed.action} {alive.placed.order_id}"
+            if alive.placed.action == "BUY":
+                self._violate(order.ns, f"two entries alive at once: {name} beside {other}")
+            else:
+                self._violate(order.ns, f"{name} while {other} is open")
+        if self._ledger.shares:
+            self._violate(order.ns, f"{name} while {self._ledger.shares:g} shares are held")
+        self._check_leverage(order)
+        day = self._day
+        if day is None or not day.entry_from_ns <= order.ns <= day.entry_until_ns + WIRE_NS:
+            self._violate(order.ns, f"{name} outside the entry window")
+            return
+        if any((e.client_id, e.order_id) in self._traded for e in day.entries):
+            self._violate(order.ns, f"{name} is the second of its session")
+        if day.signal == "BEAR":
+            self._violate(order.ns, f"{name} though the close before was BEAR")
+        elif day.signal is None or day.signal_ns > order.ns:
+            self._violate(order.ns, f"{name} without a final daily bar of the close before")
+        day.entries.append(order)
+
+    def _check_leverage(self, order: f.Placed) -> None:
+        equity_usd = self._ledger.net_liquidation_usd.get(order.client_id, math.nan)
+        price_usd = self._quotes.newest.last
+        leverage = (self._ledger.shares + order.shares) * price_usd / equity_usd
+        if math.isnan(leverage):
+            self._violate(order.ns, f"entry {order.order_id} without a price or net liquidation")
+        elif leverage > LEVERAGE_MAX:
+            self._violate(order.ns, f"entry {order.order_id} at a leverage of {leverage:.2f}")
+
+    def _check_exit(self, order: f.Placed) -> None:
+        name = f"exit {order.order_id}"
+        held, selling = self._ledger.shares, self._orders.shares_in_sales()
+        if order.shares > held - selling:
+            self._violate(
+                order.ns,
+                f"{name} sells {order.shares:g} of {held:g} held, {selling:g} in sales already",
+            )
+        if not self._may_trade(order):
+            self._violate(order.ns, f"{name} outside the session")
+        cause = self._cause(order)
+        if cause is None:
+            self._violate(order.ns, f"{name} without a breach, a bear signal or a flatten")
+        else:
+            self._causes[order.client_id, order.order_id] = cause
+        day = self._day
+        if day is not None:
+            day.sold = True
+            if day.breach is not None and not day.breach.answered:
+                day.breach.answered = True
+                self._stop_host_s.append((order.host_ns - day.breach.host_ns) / f.SECOND_NS)
+
+    def _may_trade(self, order: f.Placed) -> bool:
+        session = self._sessions.get(new_york_day(order.ns))
+        if session is None:
+            return False
+        from_ns, until_ns = session.open_ns, session.close_ns + WIRE_NS
+        if order.outside_rth and order.order_type == "LMT":
+            from_ns -= EXTENDED_BEFORE_OPEN_NS
+            until_ns += EXTENDED_AFTER_CLOSE_NS
+        return from_ns <= order.ns < until_ns
+
+    def _cause(self, order: f.Placed) -> Cause | None:
+        """Why a sale is allowed; the stop before the signal, as the system has it."""
+        day = self._day
+        if day is None:
+            return None
+        if day.stop_may_fire or day.leaves_since_yesterday:
+            return "stop"
+        if order.ns >= day.session.close_ns:
+            signal = self._sides.get(day.session.day)
+        else:
+            signal = day.signal
+        if signal == "BEAR":
+            return "bear"
+        return "flatten" if day.session.day in self._flattened_on else None
+
+    # The end
+
+    def _check_end(self, ns: int, gateway_starts: int) -> None:
+        day = self._day
+        if day is not None and ns >= day.session.close_ns + LAST_MOMENTS_NS:
+            self._end_day(day)
+        connected = len(self._connections.get(self._orders_client_id, ()))
+        if connected > gateway_starts:
+            self._violate(
+                ns, f"the order connection was made {connected} times by {gateway_starts} starts"
+            )
+        said = self._ledger.published_shares
+        if said is not None and said != self._ledger.shares:
+            self._violate(
+                ns, f"{said:g} shares published, {self._ledger.shares:g} by the executions"
+            )
+
+    def _violate(self, ns: int, sentence: str) -> None:
+        self._violations.append(Violation(ns, sentence))

@@ -1,0 +1,88 @@
+"""Orders as the wire shows them: what was placed, and what may still be alive at the broker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.oracle.facts import (
+    ErrorSaid,
+    Executed,
+    OpenOrdersAsked,
+    OpenOrdersEnded,
+    OrderCompleted,
+    OrderSaid,
+    Placed,
+)
+
+ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
+REJECTS = frozenset({110, 200, 201, 203, 321, 322})
+"""Error codes by which TWS refuses an order it never took (protocol notes, section 3)."""
+
+Key = tuple[int, int]  # client id, order id
+
+
+@dataclass(slots=True)
+class Alive:
+    """A placed order that has not ended; `left` shares may still trade."""
+
+    placed: Placed
+    left: float
+    acknowledged: bool = False
+
+
+class Orders:
+    """Follows every order placed, by client and order id."""
+
+    def __init__(self) -> None:
+        self.placed: dict[Key, Placed] = {}
+        self.alive: dict[Key, Alive] = {}
+        self._perm_ids: dict[int, Key] = {}
+        self._unlisted: dict[int, set[Key]] = {}  # by connection: since its last question
+
+    def place(self, order: Placed) -> None:
+        key = (order.client_id, order.order_id)
+        self.placed[key] = order
+        if not order.what_if:
+            self.alive[key] = Alive(order, order.shares)
+
+    def said(self, said: OrderSaid) -> None:
+        key = (said.owner, said.order_id)
+        self._perm_ids[said.perm_id] = key
+        for unlisted in self._unlisted.values():
+            unlisted.discard(key)
+        if said.what_if:
+            return
+        if said.status in ENDED:
+            self.alive.pop(key, None)
+        elif key in self.alive:
+            self.alive[key].acknowledged = True
+
+    def refused(self, error: ErrorSaid) -> None:
+        if error.code in REJECTS:
+            self.alive.pop((error.client_id, error.req_id), None)
+
+    def executed(self, execution: Executed) -> None:
+        alive = self.alive.get((execution.owner, execution.order_id))
+        if alive is not None:
+            alive.left = max(0.0, alive.left - execution.shares)
+
+    def completed(self, order: OrderCompleted) -> None:
+        """Told after a reconnect: an order that ended while nobody listened."""
+        key = self._perm_ids.get(order.perm_id)
+        if key is None:
+            refs = {alive.placed.order_ref: key for key, alive in self.alive.items()}
+            key = refs.get(order.order_ref)
+        if key is not None:
+            self.alive.pop(key, None)
+
+    def asked_for_open(self, asked: OpenOrdersAsked) -> None:
+        """From here to the end of the answer, what is not listed is not alive any more."""
+        mine = {key for key in self.alive if key[0] == asked.client_id}
+        self._unlisted[asked.connection] = mine
+
+    def listed(self, ended: OpenOrdersEnded) -> None:
+        for key in self._unlisted.pop(ended.connection, set()):
+            self.alive.pop(key, None)
+
+    def shares_in_sales(self) -> float:
+        return sum(a.left for a in self.alive.values() if a.placed.action == "SELL")

@@ -1,0 +1,104 @@
+"""The stop, computed again: from quotes and executions, was equity at or below baseline less 2%?
+
+Equity is cash + shares x mark. The baseline is taken at the open and, after a purchase, is the
+equity just after its last execution. Between the oracle and an honest system there is a small
+difference (the pieces of one purchase, rounding), so there are two verdicts: `true`, where every
+honest reading must sell, and `possible`, where one may.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from tests.oracle.facts import PriceSaid, QuotesAsked, SizeSaid
+
+LOSS_FRACTION = 0.02
+TOLERANCE = 0.0005  # of the baseline
+AGREE_FRACTION = 0.001
+SPREAD_FRACTION_MAX = 0.001
+BID, ASK, LAST, OPEN, LAST_SIZE = 1, 2, 4, 14, 5
+
+
+@dataclass(slots=True)
+class Quote:
+    """The newest bid, ask and last of one connection; NaN before the first."""
+
+    bid: float = math.nan
+    ask: float = math.nan
+    last: float = math.nan
+
+    @property
+    def mid(self) -> float:
+        """NaN unless both sides stand, uncrossed and near each other."""
+        sound = 0 < self.bid <= self.ask <= self.bid * (1 + SPREAD_FRACTION_MAX)
+        return (self.bid + self.ask) / 2 if sound else math.nan
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.mid / self.last - 1) <= AGREE_FRACTION
+
+
+@dataclass(slots=True)
+class Quotes:
+    """Live quotes of one symbol, per connection; delayed ticks have other types."""
+
+    symbol: str
+    quotes: dict[int, Quote] = field(default_factory=dict)
+    newest: Quote = field(default_factory=Quote)
+    opened_usd: float = math.nan
+    _ours: set[tuple[int, int]] = field(default_factory=set)
+
+    def asked(self, asked: QuotesAsked) -> None:
+        if asked.symbol == self.symbol:
+            self._ours.add((asked.connection, asked.req_id))
+            self.quotes[asked.connection] = Quote()
+
+    def said(self, tick: PriceSaid | SizeSaid) -> Quote | None:
+        """The quote when it is complete: TWS tells bid, ask, then the last price or its size."""
+        if (tick.connection, tick.req_id) not in self._ours:
+            return None
+        quote = self.quotes[tick.connection]
+        if isinstance(tick, SizeSaid):
+            complete = tick.kind == LAST_SIZE
+        else:
+            complete = tick.kind == LAST
+            self._take(quote, tick)
+        self.newest = quote
+        return quote if complete and quote.last > 0 else None
+
+    def _take(self, quote: Quote, tick: PriceSaid) -> None:
+        price = tick.price if tick.price > 0 else math.nan
+        if tick.kind == BID:
+            quote.bid = price
+        elif tick.kind == ASK:
+            quote.ask = price
+        elif tick.kind == LAST:
+            quote.last = price
+        elif tick.kind == OPEN:
+            self.opened_usd = price
+
+
+@dataclass(slots=True)
+class Baseline:
+    """Equity to measure from, USD, and how each sample compares with its stop."""
+
+    usd: float
+
+    @property
+    def stop_usd(self) -> float:
+        return self.usd * (1 - LOSS_FRACTION)
+
+    def truly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
+        """Mid and last agree, and by both the loss is beyond doubt."""
+        return quote.agrees and all(
+            cash_usd + shares * mark <= self.stop_usd - TOLERANCE * self.usd
+            for mark in (quote.mid, quote.last)
+        )
+
+    def possibly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
+        """By mid or by last the loss is there, or nearly."""
+        return any(
+            cash_usd + shares * mark <= self.stop_usd + TOLERANCE * self.usd
+            for mark in (quote.mid, quote.last)
+        )
