@@ -62,6 +62,7 @@ def parser() -> argparse.ArgumentParser:
     add("--days", type=int, help="end by itself after so many simulated sessions")
     add("--seconds-per-day", type=float, help="host seconds that a simulated session takes")
     add("--seed", type=int, help="of the synthetic market")
+    add("--sim-options", help="more for the simulated TWS: --record FILE, --script FILE, ...")
     add("--test-entry", action="store_true", help="enter at once if BULL and the market is open")
     return options
 
@@ -140,6 +141,7 @@ def _simulation(plan: Plan, chosen: argparse.Namespace) -> dict[str, str]:
     options += ["--account-type", simulation.account_type]
     if chosen.data is not None:
         options += ["--data", str(chosen.data.resolve())]
+    options += shlex.split(chosen.sim_options or "")
     return {
         "TRADER__BROKER__HOST": '"127.0.0.1"',
         "TRADER__BROKER__PORT": str(port),
@@ -180,7 +182,7 @@ def recorded_days(data: Path) -> list[date]:
 
 
 def _refuse_simulation_options(chosen: argparse.Namespace) -> None:
-    for name in ("data", "start", "days", "seconds_per_day", "seed"):
+    for name in ("data", "start", "days", "seconds_per_day", "seed", "sim_options"):
         if getattr(chosen, name) is not None:
             option = name.upper()
             raise RefusedError(f"{option} belongs to a simulated run, not to BROKER=tws")

@@ -159,7 +159,8 @@ class Server:
     def record(self, session: Session, direction: str, body: bytes) -> None:
         if self._recorder is not None:
             client_id = -1 if session.client_id is None else session.client_id
-            self._recorder.write(self.broker.now_ns, session.number, client_id, direction, body)
+            # The clock, not the broker: a request arrives before the broker has caught up.
+            self._recorder.write(self.clock.now_ns(), session.number, client_id, direction, body)
 
     def _new_session(self) -> Session:
         self._connections += 1
