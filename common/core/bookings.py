@@ -116,7 +116,7 @@ def _take_error(state: State, now: Now, error: TwsError) -> None:
         state.snapshots.pending = False
         outbound.doubt(state)
     elif error.code in {codes.LINK_BACK, codes.LINK_BACK_DATA_LOST}:
-        link.degraded, link.reconciled = False, False
+        link.degraded, link.reconciled, link.position_said = False, False, False
         link.since_market_ns = now.market_ns
         link.healthy_host_ns = now.host_ns
         state.snapshots.pending = False

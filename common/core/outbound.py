@@ -29,9 +29,8 @@ from common.tws.messages import (
     StatusReport,
 )
 
-LIVE_AT_BROKER: frozenset[str] = frozenset(
-    {"PendingSubmit", "PreSubmitted", "Submitted", "PendingCancel"}
-)
+WORKED_ON: frozenset[str] = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
+LIVE_AT_BROKER: frozenset[str] = WORKED_ON | {"PendingSubmit"}
 OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
 
 
@@ -273,9 +272,10 @@ def _take_fill(state: State, out: Outbound, shares: int, cost_usd: float) -> Non
         out.stage, out.status = "DONE", "Filled"
     elif not out.done:
         out.stage = "WORKING"
-        if out.status not in LIVE_AT_BROKER:
+        if out.status not in WORKED_ON:
             out.status = "Submitted"
-    elif out.status in OURS_TO_REVIVE:
+    elif out.status in WORKED_ON: frozenset[str] = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
+OURS_TO_REVIVE:
         out.stage, out.status = "WORKING", "Submitted"
     update(state, out)
 

@@ -1,0 +1,328 @@
+"""Whenever the gateway dies or the link breaks, one intent stays one order at the broker."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.messages import (
+    Accepted,
+    Alert,
+    CancelOrder,
+    Fill,
+    OrderBook,
+    OrderUpdate,
+    Refused,
+    SubmitOrder,
+)
+from common.tws import messages as tws
+from tests.core.outbox_play import ACCOUNT, Play, order
+
+
+def ready(shares: int = 0) -> Play:
+    play = Play()
+    play.connect(shares=shares)
+    return play
+
+
+def order_ids(play: Play) -> set[int]:
+    return {sent.order_id for sent in play.sent}
+
+
+def test_c1_an_order_asked_again_after_a_death_before_it_was_heard_is_sent_once() -> None:
+    play = ready()
+    play.crash()
+    play.connect()
+    play.send(order())
+    assert len(play.sent) == 1
+
+
+def test_c2_a_death_before_the_record_leaves_nothing_and_the_repeat_is_sent_once() -> None:
+    play = ready()
+    outputs = play.judge(SubmitOrder("k", 0, order()))
+    assert any(isinstance(o, tws.SendOrder) for o in outputs)
+    play.crash()  # nothing was recorded, so nothing had left
+    play.connect()
+    play.send(order())
+    assert len(play.sent) == 1
+
+
+def test_c3_an_accepted_exit_that_had_to_wait_is_judged_again_after_a_restart() -> None:
+    play = ready(shares=1000)
+    play.link_down()
+    waiting = order("EXIT", deadline_s=60)
+    assert isinstance(play.submit(waiting), Accepted)
+    play.crash()
+    play.pass_s(61)
+    assert play.sent == []
+    assert play.status_of(waiting) == "DENIED"
+
+
+def test_c3_an_accepted_exit_leaves_once_the_link_is_compared_again() -> None:
+    play = ready(shares=1000)
+    play.link_down()
+    play.submit(order("EXIT"))
+    play.crash()
+    play.connect(shares=1000)
+    play.pass_s(1)
+    assert len(play.sent) == 1
+
+
+@pytest.mark.parametrize("next_id", [1, 2], ids=["TWS never saw the id", "TWS saw the id"])
+def test_c4_c5_an_entry_that_died_on_its_way_is_never_sent_twice(next_id: int) -> None:
+    play = ready()
+    sent = play.send(order())
+    play.crash()
+    assert play.status_of(sent.order) == "UNKNOWN"
+    play.connect(next_id=next_id)
+    play.pass_s(31)
+    play.books()
+    play.pass_s(11)
+    play.books()
+    assert play.status_of(sent.order) == ("ABANDONED" if next_id == 1 else "UNKNOWN")
+    assert len(play.sent) == 1
+
+
+def test_c4_one_snapshot_or_two_early_ones_prove_nothing() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.crash()
+    play.connect(next_id=1)
+    for _ in range(2):
+        play.pass_s(11)
+        play.books()
+    assert play.status_of(sent.order) == "UNKNOWN"
+    play.pass_s(11)
+    play.books()
+    assert play.status_of(sent.order) == "UNKNOWN"
+
+
+def test_c4_a_changed_position_disproves_that_nothing_arrived() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.crash()
+    play.connect(next_id=1, shares=1000)
+    for _ in range(4):
+        play.pass_s(31)
+        play.books(shares=1000)
+    assert play.status_of(sent.order) == "UNKNOWN"
+    assert len(play.sent) == 1
+
+
+def test_c4_an_exit_proven_absent_is_sent_again_under_its_old_id() -> None:
+    play = ready(shares=1000)
+    first = play.send(order("EXIT"))
+    play.crash()
+    play.connect(next_id=1, shares=1000)
+    play.pass_s(31)
+    play.books(shares=1000)
+    play.pass_s(11)
+    play.books(shares=1000)
+    play.pass_s(1)
+    assert [sent.order_id for sent in play.sent] == [first.order_id, first.order_id]
+
+
+def test_c4_an_exit_in_doubt_after_a_death_is_not_sent_again_early() -> None:
+    play = ready(shares=1000)
+    play.send(order("EXIT"))
+    play.crash()
+    play.connect(next_id=1, shares=1000)
+    play.pass_s(25)
+    assert len(play.sent) == 1
+    assert any("UNKNOWN" in alert.text for alert in play.all(Alert))
+
+
+def test_c6_an_entry_found_working_after_the_restart_goes_on_under_its_id() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.crash()
+    play.link_up(next_id=2)
+    play.books(opened=(play.opened(sent),), statuses=(play.status(sent),))
+    assert play.status_of(sent.order) == "Submitted"
+    assert isinstance(play.submit(sent.order, "again"), Accepted)
+    assert len(play.sent) == 1
+
+
+def test_c7_an_order_is_found_by_its_reference_even_when_it_is_done() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.crash()
+    play.link_up(next_id=2)
+    done = tws.CompletedOrder(
+        9001, sent.order_ref, ACCOUNT, "SMH", "BUY", "Filled", 1000, "Filled Size: 1000"
+    )
+    play.books(shares=1000, completed=(done,), executions=(play.execution(sent),))
+    assert play.status_of(sent.order) == "Filled"
+    assert [fill.shares for fill in play.all(Fill)] == [1000]
+
+
+def test_c8_fills_missed_and_repeated_around_a_death_count_once_each() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.opened(sent))
+    play.hear(play.execution(sent, 400, number=1))
+    play.crash()
+    play.link_up(next_id=2)
+    both = (play.execution(sent, 400, number=1), play.execution(sent, 600, number=2))
+    play.books(shares=1000, executions=both)
+    play.hear(play.execution(sent, 600, number=2))
+    assert [fill.shares for fill in play.all(Fill)] == [400, 600]
+    assert play.status_of(sent.order) == "Filled"
+
+
+def test_c9_a_cancel_in_flight_waits_for_the_broker_and_a_fill_may_win() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.opened(sent))
+    play.hear(CancelOrder("c", 0, sent.order.intent_id, "test"))
+    play.pass_s(0.5)
+    assert len(play.all(tws.SendCancel)) == 1
+    play.crash()
+    assert play.status_of(sent.order) == "Submitted"
+    play.link_up(next_id=2)
+    play.books(shares=1000, executions=(play.execution(sent),))
+    assert play.status_of(sent.order) == "Filled"
+
+
+def test_c10_after_a_death_everything_said_is_still_known_as_said() -> None:
+    play = ready()
+    play.hold()
+    fills = len(play.all(Fill))
+    play.crash()
+    play.connect(next_id=2, shares=1000)
+    assert len(play.all(Fill)) == fills
+
+
+def test_every_cut_of_a_day_leaves_one_order_per_intent_and_no_id_used_twice() -> None:
+    whole = ready()
+    whole.hold()
+    whole.send(order("EXIT"))
+    for cut in range(len(whole.records) + 1):
+        play = Play()
+        play.records = whole.records[:cut]
+        play.host_ns, play.market_ns = whole.host_ns, whole.market_ns
+        play.crash()
+        journaled = {
+            out.order_id: intent for intent, out in play.state.orders.items() if out.order_id
+        }
+        held = play.state.position_by_fills
+        play.connect(next_id=1, shares=held)
+        for wanted in (order("ENTRY"), order("EXIT")):
+            play.submit(wanted, f"after-{wanted.intent_id}")
+        play.pass_s(3)
+        for sent in play.sent:
+            assert journaled.setdefault(sent.order_id, sent.order.intent_id) == (
+                sent.order.intent_id
+            )
+        assert len(journaled) == len(set(journaled.values())), f"cut at {cut}"
+
+
+def test_an_id_is_never_used_again_even_when_tws_rolls_its_own_back() -> None:
+    play = ready()
+    play.hold()
+    play.crash()
+    play.connect(next_id=1, shares=1000)
+    sent = play.send(order("EXIT"))
+    assert sent.order_id > 1
+    assert len(order_ids(play)) == len(play.sent)
+
+
+def test_a_refused_intent_stays_refused() -> None:
+    play = Play()
+    assert isinstance(play.submit(order()), Refused)
+    play.connect()
+    assert isinstance(play.submit(order(), "again"), Refused)
+    assert play.sent == []
+
+
+def test_the_same_intent_with_other_terms_is_refused() -> None:
+    play = ready()
+    play.send(order(shares=1000))
+    assert "other terms" in play.refusal(order(shares=1001))
+
+
+def test_a_link_lost_in_mid_send_makes_the_order_unknown_and_blocks_entries() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.link_down()
+    assert play.status_of(sent.order) == "UNKNOWN"
+    play.connect()
+    play.pass_s(1)
+    assert play.newest(OrderBook).unknown == (sent.order.intent_id,)
+    assert "unknown" in play.refusal(order(attempt=2))
+
+
+def test_nothing_is_sent_while_tws_has_lost_ib_and_the_books_come_first_after_it() -> None:
+    play = ready(shares=1000)
+    play.error(1100)
+    play.submit(order("EXIT"))
+    play.pass_s(5)
+    assert play.sent == []
+    play.error(1102)
+    play.pass_s(1)
+    assert play.sent == []
+    play.books(shares=1000)
+    play.pass_s(0.5)
+    assert len(play.sent) == 1
+
+
+def test_an_exit_without_an_answer_goes_once_more_with_its_id_on_the_same_sound_link() -> None:
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    play.pass_s(4.5)
+    assert [s.order_id for s in play.sent] == [sent.order_id, sent.order_id]
+    play.pass_s(20)
+    assert len(play.sent) == 2
+
+
+def test_an_entry_without_an_answer_is_unknown_and_paged_after_five_seconds() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.pass_s(6)
+    assert play.status_of(sent.order) == "UNKNOWN"
+    assert any("dialog" in alert.text for alert in play.all(Alert))
+    assert len(play.sent) == 1
+
+
+def test_a_send_that_provably_never_left_is_tried_again_with_its_id() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(tws.NotSent(sent.order_id, "no room"))
+    play.pass_s(1)
+    assert [s.order_id for s in play.sent] == [sent.order_id, sent.order_id]
+
+
+def test_an_order_of_a_past_session_without_a_trace_is_abandoned() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.crash()
+    play.market_ns = play.state.session.next_open_ns + 1 if play.state.session else 0
+    play.connect(next_id=2)
+    play.pass_s(31)
+    play.books()
+    play.pass_s(11)
+    play.books()
+    assert play.status_of(sent.order) == "ABANDONED"
+
+
+def test_an_abandoned_order_that_shows_up_after_all_is_alive_again() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.crash()
+    play.connect(next_id=1)
+    play.pass_s(31)
+    play.books()
+    play.pass_s(11)
+    play.books()
+    play.hear(play.opened(sent))
+    assert play.status_of(sent.order) == "Submitted"
+    assert "working" in play.refusal(order(attempt=2))
+
+
+def test_updates_are_said_once_though_reports_come_twice() -> None:
+    play = ready()
+    sent = play.send(order())
+    for _ in range(3):
+        play.hear(play.opened(sent))
+        play.hear(play.status(sent))
+    words = [u for u in play.all(OrderUpdate) if u.status == "Submitted"]
+    assert len(words) == 1

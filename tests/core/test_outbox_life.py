@@ -1,0 +1,390 @@
+"""An order's life: every stage meets every word of TWS; fills, cancels, foreign trades, alerts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from common.messages import (
+    Accepted,
+    Alert,
+    BrokerLink,
+    BrokerNotice,
+    CancelOrder,
+    Commission,
+    Fill,
+    HaltLatch,
+    JournalDamaged,
+    MarginPreview,
+    OrderBook,
+    PreviewMargin,
+    Refused,
+)
+from common.tws import messages as tws
+from tests.core.outbox_play import ACCOUNT, SESSION, Play, account_rows, order
+
+Act = Callable[[Play, tws.SendOrder], object]
+
+
+def ready(shares: int = 0) -> Play:
+    play = Play()
+    play.connect(shares=shares)
+    return play
+
+
+def report(status: str, filled: int = 0) -> Act:
+    return lambda play, sent: play.hear(play.status(sent, status, filled))
+
+
+def code(number: int) -> Act:
+    return lambda play, sent: play.error(number, ref_id=sent.order_id)
+
+
+def unknown(play: Play, _sent: tws.SendOrder) -> None:
+    play.link_down()
+    play.connect(next_id=2)
+
+
+STAGES: dict[str, list[Act]] = {
+    "SENDING": [],
+    "UNKNOWN": [unknown],
+    "WORKING": [report("Submitted")],
+    "REJECTED": [code(201)],
+    "CANCELLED": [report("Submitted"), report("Cancelled")],
+    "FILLED": [report("Filled", 1000)],
+}
+EVENTS: dict[str, Act] = {
+    "PreSubmitted": report("PreSubmitted"),
+    "Submitted": report("Submitted"),
+    "PendingCancel": report("PendingCancel"),
+    "Cancelled": report("Cancelled"),
+    "Filled": report("Filled", 1000),
+    "Inactive": report("Inactive"),
+    "fill 400": lambda play, sent: play.hear(play.execution(sent, 400)),
+    "fill 1000": lambda play, sent: play.hear(play.execution(sent)),
+    "201": code(201),
+    "103": code(103),
+    "104": code(104),
+    "161": code(161),
+    "202": code(202),
+    "321": code(321),
+    "399": code(399),
+    "404": code(404),
+    "481": code(481),
+    "10147": code(10147),
+    "10148": code(10148),
+    "10349": code(10349),
+    "54321": code(54321),
+}
+LIFE_GOES_ON = ("103", "104", "161", "202", "399", "404", "481", "10147", "10148", "10349", "54321")
+# stage -> event -> what the order is then; events not listed leave it as it was
+AS_REPORTED = {
+    "PreSubmitted": "PreSubmitted", "Submitted": "Submitted", "PendingCancel": "PendingCancel",
+    "Cancelled": "Cancelled", "Filled": "Filled", "Inactive": "Inactive",
+    "fill 400": "Submitted", "fill 1000": "Filled",
+}  # fmt: skip
+TABLE: dict[str, dict[str, str]] = {
+    "SENDING": AS_REPORTED | {"201": "REJECTED", "321": "REJECTED", "103": "REJECTED"},
+    "UNKNOWN": AS_REPORTED | {"201": "REJECTED", "321": "REJECTED"},
+    "WORKING": AS_REPORTED,
+    "REJECTED": {
+        "PreSubmitted": "PreSubmitted", "Submitted": "Submitted", "PendingCancel": "PendingCancel",
+        "Filled": "Filled", "fill 400": "Submitted", "fill 1000": "Filled",
+    },
+    "CANCELLED": {"Filled": "Filled", "fill 1000": "Filled"},
+    "FILLED": {},
+}  # fmt: skip
+STAYS = {
+    "SENDING": "PendingSubmit", "UNKNOWN": "UNKNOWN", "WORKING": "Submitted",
+    "REJECTED": "REJECTED", "CANCELLED": "Cancelled", "FILLED": "Filled",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_meets_every_word(stage: str, event: str) -> None:
+    play = ready()
+    sent = play.send(order())
+    for act in STAGES[stage]:
+        act(play, sent)
+    EVENTS[event](play, sent)
+    out = play.state.orders[sent.order.intent_id]
+    assert out.status == TABLE[stage].get(event, STAYS[stage])
+    assert len(play.sent) == 1
+
+
+def test_a_refusal_after_the_acknowledgement_counts_once_the_status_ends_it() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.opened(sent, "PreSubmitted"))
+    play.error(201, "Order rejected - reason:MARGIN", ref_id=sent.order_id)
+    assert play.status_of(sent.order) == "PreSubmitted"
+    play.hear(play.status(sent, "Inactive"))
+    assert play.status_of(sent.order) == "REJECTED"
+
+
+def test_after_a_refusal_the_books_are_compared_before_the_next_entry() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.error(201, "Order rejected - reason:MARGIN", ref_id=sent.order_id)
+    assert "compared" in play.refusal(order(attempt=2))
+    play.books()
+    assert play.refusal(order(attempt=3)) == ""
+
+
+def test_an_inactive_order_without_a_reason_blocks_until_the_books_show_it_done() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.status(sent, "Inactive"))
+    assert play.newest(OrderBook).working == (sent.order.intent_id,)
+    done = tws.CompletedOrder(9001, sent.order_ref, ACCOUNT, "SMH", "BUY", "Inactive", 0, "held")
+    play.books(completed=(done,))
+    assert play.status_of(sent.order) == "Cancelled"
+
+
+def test_statuses_out_of_order_never_take_a_fill_back() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.status(sent, "Submitted", 600))
+    play.hear(play.status(sent, "Submitted", 400))
+    out = play.state.orders[sent.order.intent_id]
+    assert out.remaining == 400
+
+
+def test_a_correction_replaces_its_fill_and_is_said_with_its_revision() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.execution(sent, 400, revision=1))
+    play.hear(play.execution(sent, 300, revision=2))
+    play.hear(play.execution(sent, 400, revision=1))
+    assert [(f.shares, f.revision) for f in play.all(Fill)] == [(400, 1), (300, 2)]
+    assert play.state.position_by_fills == 300
+
+
+def test_a_commission_is_said_once() -> None:
+    play = ready()
+    sent = play.send(order())
+    execution = play.execution(sent)
+    play.hear(execution)
+    for _ in range(2):
+        play.hear(tws.CommissionCharged(execution.exec_id, 5.0))
+    said = play.all(Commission)
+    assert [c.commission_usd for c in said] == [5.0]
+    assert said[0].exec_id == play.all(Fill)[0].exec_id
+
+
+def test_a_cancel_goes_out_once_and_is_believed_only_by_status() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.opened(sent))
+    for key in ("c", "c"):
+        play.hear(CancelOrder(key, 0, sent.order.intent_id, "test"))
+    play.pass_s(2)
+    assert len(play.all(tws.SendCancel)) == 1
+    play.error(202, ref_id=sent.order_id)
+    assert play.status_of(sent.order) == "Submitted"
+    play.hear(play.status(sent, "Cancelled"))
+    assert play.status_of(sent.order) == "Cancelled"
+
+
+def test_a_cancel_of_an_order_that_still_waits_denies_it_without_a_send() -> None:
+    play = ready(shares=1000)
+    play.link_down()
+    waiting = order("EXIT")
+    play.submit(waiting)
+    play.hear(CancelOrder("c", 0, waiting.intent_id, "changed my mind"))
+    play.connect(shares=1000)
+    play.pass_s(2)
+    assert play.status_of(waiting) == "DENIED"
+    assert play.sent == []
+
+
+def test_a_cancel_of_nothing_is_refused() -> None:
+    assert isinstance(ready().hear(CancelOrder("c", 0, "20240604-EXIT-9", "?"))[0], Refused)
+
+
+def manual(liquidation: bool = False) -> tws.ExecutionReport:
+    return tws.ExecutionReport(
+        "00aa.01.01", 0, 0, 555, "", ACCOUNT, "SMH", "SELL", 100, 99.0, 1, liquidation
+    )
+
+
+def test_a_trade_that_is_not_ours_is_said_as_such_and_halts() -> None:
+    play = ready(shares=1000)
+    play.hear(manual())
+    assert play.newest(Fill).intent_id == ""
+    assert play.newest(HaltLatch).mode == "HALTED"
+
+
+def test_a_liquidation_pages_and_halts() -> None:
+    play = ready(shares=1000)
+    play.hear(manual(liquidation=True))
+    assert play.newest(Fill).liquidation
+    assert any(a.code == "liquidation" and a.level == "page" for a in play.all(Alert))
+    assert play.newest(HaltLatch).mode == "HALTED"
+
+
+def test_a_forged_reference_is_not_ours() -> None:
+    play = ready()
+    sent = play.send(order())
+    forged = msgspec.structs.replace(
+        play.execution(sent), order_ref="20240604-ENTRY-1.00000000", order_id=0, client_id=0
+    )
+    play.hear(forged)
+    assert play.newest(Fill).intent_id == ""
+
+
+def test_trades_from_before_the_first_start_are_history() -> None:
+    play = Play()
+    play.link_up()
+    play.books(shares=500, executions=(manual(),))
+    assert play.all(Fill) == []
+    assert play.state.mode == "ACTIVE"
+    assert play.state.held_proven == 500
+
+
+def test_trades_of_others_during_an_outage_are_found_and_halt() -> None:
+    play = ready(shares=1000)
+    play.error(1100)
+    play.error(1102)
+    play.books(shares=900, executions=(manual(),))
+    assert play.newest(Fill).intent_id == ""
+    assert play.newest(HaltLatch).mode == "HALTED"
+
+
+def test_a_short_position_pages_and_halts_until_it_is_gone() -> None:
+    play = ready()
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", -5, 100.0))
+    assert play.newest(HaltLatch).mode == "HALTED"
+    assert play.newest(Alert).raised
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 0, 0.0))
+    assert not play.newest(Alert).raised
+
+
+def test_other_accounts_and_instruments_are_none_of_ours() -> None:
+    play = ready(shares=1000)
+    play.hear(tws.PositionReport("DU7654321", "SMH", -5, 100.0))
+    play.hear(tws.PositionReport(ACCOUNT, "AAPL", -5, 100.0))
+    play.hear(msgspec.structs.replace(manual(), symbol="AAPL"))
+    play.hear(tws.OpenOrder(0, 0, 9, "", ACCOUNT, "AAPL", "BUY", 10, "Submitted"))
+    assert play.state.mode == "ACTIVE"
+    assert play.state.foreign == {}
+    assert play.state.held_proven == 1000
+
+
+def test_foreign_orders_are_counted_until_they_end() -> None:
+    play = ready(shares=1000)
+    play.hear(tws.OpenOrder(0, 0, 777, "", ACCOUNT, "SMH", "SELL", 300, "Submitted"))
+    assert play.newest(OrderBook).foreign_sell_shares == 300
+    play.hear(tws.StatusReport(0, 0, 777, "Submitted", 100, 200, 99.0, ""))
+    assert play.newest(OrderBook).foreign_sell_shares == 200
+    play.hear(tws.StatusReport(0, 0, 777, "Cancelled", 100, 0, 99.0, ""))
+    assert play.newest(OrderBook).foreign_sell_shares == 0
+
+
+def test_a_position_without_executions_is_believed_and_said() -> None:
+    play = ready(shares=1000)
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 2000, 50.0))
+    play.pass_s(11)
+    play.books(shares=2000)
+    assert play.state.held_proven == 2000
+    assert any("2000 shares" in notice.text for notice in play.all(BrokerNotice))
+
+
+def test_a_what_if_is_answered_by_its_second_reply() -> None:
+    play = ready()
+    play.hear(PreviewMargin("p", 0, 500))
+    asked = play.newest(tws.AskPreview)
+    play.hear(tws.WhatIfReply(asked.order_id, 0.0, 7500.0, 7500.0, 999_990.0, 2.5))
+    answer = play.newest(MarginPreview)
+    assert (answer.key, answer.shares, answer.init_after_usd, answer.problem) == (
+        "p", 500, 7500.0, "",
+    )  # fmt: skip
+    assert play.send(order()).order_id > asked.order_id
+
+
+def test_a_refused_what_if_carries_twss_reason() -> None:
+    play = ready()
+    play.hear(PreviewMargin("p", 0, 500))
+    asked = play.newest(tws.AskPreview)
+    play.error(201, "Order rejected - reason:MARGIN", ref_id=asked.order_id)
+    assert "MARGIN" in play.newest(MarginPreview).problem
+
+
+def test_a_what_if_without_an_answer_is_given_up() -> None:
+    play = ready()
+    play.hear(PreviewMargin("p", 0, 500))
+    play.pass_s(16)
+    assert "did not answer" in play.newest(MarginPreview).problem
+    assert isinstance(play.hear(PreviewMargin("q", 0, 500))[0], Accepted)
+
+
+def test_the_link_is_ready_only_when_all_was_compared() -> None:
+    play = Play()
+    states = []
+    play.link_up()
+    states.append(play.newest(BrokerLink).state)
+    play.hear(tws.ContractKnown(1, "SMH", "NASDAQ"))
+    play.hear(account_rows())
+    states.append(play.newest(BrokerLink).state)
+    play.books()
+    states.append(play.newest(BrokerLink).state)
+    play.error(1100)
+    states.append(play.newest(BrokerLink).state)
+    play.link_down()
+    states.append(play.newest(BrokerLink).state)
+    assert states == ["reconciling", "reconciling", "ready", "degraded", "down"]
+
+
+def test_a_missing_end_message_keeps_the_link_reconciling_with_the_reason() -> None:
+    play = Play()
+    play.link_up()
+    play.pass_s(0.1)
+    play.hear(tws.SnapshotFailed(play.state.snapshots.number, "TWS did not finish: executions"))
+    link = play.newest(BrokerLink)
+    assert (link.state, link.reason) == ("reconciling", "TWS did not finish: executions")
+    play.pass_s(2)
+    assert len(play.all(tws.TakeSnapshot)) == 2
+
+
+def test_books_asked_for_before_an_outage_do_not_count_after_it() -> None:
+    play = Play()
+    play.link_up()
+    play.pass_s(0.1)
+    stale = tws.Snapshot(play.state.snapshots.number, play.host_ns, (), (), (), (), ())
+    play.error(1100)
+    play.error(1102)
+    play.hear(stale)
+    assert not play.state.link.reconciled
+
+
+def test_subscriptions_are_renewed_when_tws_lost_them() -> None:
+    play = ready()
+    before = len(play.all(tws.Subscribe))
+    play.error(1102)
+    assert len(play.all(tws.Subscribe)) == before
+    play.error(1101)
+    assert len(play.all(tws.Subscribe)) == before + 1
+
+
+def test_a_damaged_journal_halts_with_the_offset() -> None:
+    play = ready()
+    play.hear(JournalDamaged("20240604.journal", 1234, "a wrong checksum"))
+    latch = play.newest(HaltLatch)
+    assert (latch.mode, "1234" in latch.reason) == ("HALTED", True)
+
+
+def test_no_link_before_the_open_pages_after_a_resets_silence() -> None:
+    play = ready()
+    play.link_down()
+    play.market_ns = SESSION.open_ns
+    play.state.link.since_market_ns = SESSION.open_ns
+    play.pass_s(0.5)
+    assert not play.all(Alert)
+    play.market_ns += 16 * 60 * 1_000_000_000
+    play.pass_s(0.5)
+    assert play.newest(Alert).code == "no_link"
+    play.connect()
+    assert not play.newest(Alert).raised
