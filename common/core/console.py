@@ -57,7 +57,7 @@ __all__ = ["EDGE_MESSAGES", "State", "busy", "decide", "evolve", "ready", "start
 RECENT = 40  # groups of lines offered again at a start
 COMMANDS_WAITING_MAX = 200  # alert commands kept for a console that comes back
 KEYS_KEPT = 50
-PATIENCE_NS = 3 * SECOND_NS  # host time for which a trouble that may pass by itself is not printed
+PATIENCE_NS = 10 * SECOND_NS  # host time for which a trouble that may pass by itself is not printed
 
 
 class Page(Struct):

@@ -54,9 +54,9 @@ Action = Kill | Start | Alert | Halt
 @dataclass(slots=True)
 class _Watched:
     pid: int = 0
-    age_ns: int = 0
     silent_ns: int = 0
     spoken: bool = False
+    fresh: bool = False
     killed: bool = False
     down_ns: int = 0
     started_again_ns: int | None = None
@@ -85,8 +85,7 @@ class Vigil:
         watched = self._watched.setdefault(speaker, _Watched())
         watched.newest = heartbeat
         if heartbeat.pid == watched.pid:
-            watched.silent_ns = 0
-            watched.spoken = True
+            watched.fresh = watched.spoken = True
 
     def look(self, table: Sequence[Process], host_ns: int) -> list[Action]:
         """Compares supervisord's table with what was heard; what is to be done, in order."""
@@ -108,11 +107,11 @@ class Vigil:
             if watched.pid:
                 watched.restarts_ns.append(host_ns)
             heard = watched.newest is not None and watched.newest.pid == row.pid
-            watched.pid, watched.age_ns, watched.silent_ns = row.pid, 0, 0
+            watched.pid, watched.silent_ns = row.pid, 0
             watched.spoken, watched.killed = heard, False
         else:
-            watched.age_ns += passed_ns
-            watched.silent_ns += passed_ns
+            watched.silent_ns = 0 if watched.fresh else watched.silent_ns + passed_ns
+        watched.fresh = False
         watched.down_ns = watched.down_ns + passed_ns if self._is_down(row) else 0
         watched.restarts_ns = [t for t in watched.restarts_ns if host_ns - t < MINUTE_NS]
 
