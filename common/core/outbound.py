@@ -274,8 +274,7 @@ def _take_fill(state: State, out: Outbound, shares: int, cost_usd: float) -> Non
         out.stage = "WORKING"
         if out.status not in WORKED_ON:
             out.status = "Submitted"
-    elif out.status in WORKED_ON: frozenset[str] = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
-OURS_TO_REVIVE:
+    elif out.status in OURS_TO_REVIVE:
         out.stage, out.status = "WORKING", "Submitted"
     update(state, out)
 
