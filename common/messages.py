@@ -22,7 +22,8 @@ SignedShares = Annotated[int, Meta(ge=-10_000_000, le=10_000_000)]
 Ns = Annotated[int, Meta(ge=0, le=1 << 62)]
 Seconds = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Word = Annotated[str, Meta(max_length=80)]
-Text = Annotated[str, Meta(max_length=2000)]
+TEXT_MAX = 2000
+Text = Annotated[str, Meta(max_length=TEXT_MAX)]
 
 DataKind = Literal["none", "live", "frozen", "delayed", "delayed_frozen"]
 Side = Literal["BULL", "BEAR"]
@@ -104,7 +105,7 @@ class Quote(Message, frozen=True):
     """A valid SMH price. `mark_usd` = mid of a fresh uncrossed narrow quote, else last.
 
     `agree`: mid and last tell the same story, so one sample may confirm a breach.
-    `tick_ns`: market time at which the newest tick behind it was heard.
+    `tick_ns`, `tick_host_ns`: market and host time at which the newest tick behind it was heard.
     """
 
     tick_ns: Ns
@@ -114,6 +115,7 @@ class Quote(Message, frozen=True):
     mark_usd: Price
     agree: bool
     kind: DataKind
+    tick_host_ns: Ns = 0
 
 
 class VixLevel(Message, frozen=True):
@@ -453,6 +455,7 @@ class BrokerPnl(Message, frozen=True):
     value_usd: Usd
     unrealized_usd: Usd
     daily_usd: Usd | None
+    heard_host_ns: Ns = 0
 
 
 class OrderUpdate(Message, frozen=True):

@@ -381,6 +381,7 @@ def _pnl(state: State, now: Now, report: tws.PnlReport) -> None:
             value_usd=report.value_usd,
             unrealized_usd=report.unrealized_usd,
             daily_usd=report.daily_usd,
+            heard_host_ns=now.host_ns,
         )
     )
 

@@ -6,15 +6,15 @@ there is none; each check that fails carries a reason a person can act on.
 
 from __future__ import annotations
 
-import re
-
 from msgspec import Struct
 
 from common.clock import SECOND_NS
 from common.core import rules
-from common.core.risk_state import Day, State, capped
+from common.core.risk_state import Day, State, capped, without_figures
+from common.core.staleness import late
 from common.core.stop import armed
 from common.messages import (
+    TEXT_MAX,
     Check,
     EntryClamped,
     EntryRefused,
@@ -67,26 +67,16 @@ def decide(state: State, now: Now) -> list[Message]:
     if day.entry_over == day.last_refusal != "" or now.market_ns >= session.close_ns:
         return out  # said already, and nothing this session can change it
     refusal = _refusal(state, now, times)
-    if refusal is not None:
-        if refusal.final or _shape(refusal.reason) != _shape(day.last_refusal):
-            out.append(refusal)
-        return out
-    return out + [
-        message for message in _enter(state, now, session, times) if not _said_before(day, message)
-    ]
+    wanted = _enter(state, now, session, times) if refusal is None else [refusal]
+    return out + [message for message in wanted if not _said_before(day, message)]
 
 
 def _said_before(day: Day, message: Message) -> bool:
     return (
         isinstance(message, EntryRefused)
         and not message.final
-        and _shape(message.reason) == _shape(day.last_refusal)
+        and without_figures(message.reason) in day.refusals_said
     )
-
-
-def _shape(reason: str) -> str:
-    """A reason without its figures: an age that counts up is no news."""
-    return re.sub(r"[\d.,]+", "#", reason)
 
 
 def checks(state: State, now: Now) -> list[Check]:
@@ -112,12 +102,14 @@ _Found = tuple[str, bool, str]
 
 def _mode(state: State) -> _Found:
     if state.halts:
-        return "mode", False, f"HALTED: {'; '.join(state.halts.values())} (trader resume)"
+        reasons = "; ".join(state.halts.values())
+        return "mode", False, f"HALTED: {reasons[: TEXT_MAX - 40]} (trader resume)"
     latch = state.latch
     if latch is None or "HaltLatch" in state.silent:
         return "mode", False, "the gateway's halt latch is not known"
     if latch.mode != "ACTIVE":
-        return "mode", False, f"gateway {latch.mode}: {latch.reason} (trader resume)"
+        reason = f"gateway {latch.mode}: {latch.reason[: TEXT_MAX - 60]}"
+        return "mode", False, f"{reason} (trader resume)"
     return "mode", True, "ACTIVE"
 
 
@@ -126,7 +118,7 @@ def _link(state: State) -> _Found:
     if link is None or "BrokerLink" in state.silent:
         return "link", False, "the broker gateway is silent"
     if link.state != "ready":
-        return "link", False, f"link {link.state}: {link.reason or 'waiting for TWS'}"
+        return "link", False, f"link {link.state}: {link.reason or 'waiting for TWS'}"[:TEXT_MAX]
     return "link", True, f"ready on port {link.port}"
 
 
@@ -135,9 +127,9 @@ def _book(state: State) -> _Found:
     if book is None or "OrderBook" in state.silent or not book.reconciled:
         return "orders", False, "orders are not reconciled with the broker yet"
     if book.unknown:
-        return "orders", False, f"order {', '.join(book.unknown)} is UNKNOWN until proven"
+        return "orders", False, f"order {', '.join(book.unknown)[:1900]} is UNKNOWN until proven"
     if book.working:
-        return "orders", False, f"order {', '.join(book.working)} is still working"
+        return "orders", False, f"order {', '.join(book.working)[:1900]} is still working"
     if book.foreign_buy_shares or book.foreign_sell_shares:
         return "orders", False, "SMH orders that are not ours are working; cancel them in TWS"
     return "orders", True, "none working"
@@ -176,7 +168,8 @@ def _data(state: State, now: Now) -> _Found:
     if quote is None or {"Quote", "FeedState"} & state.silent:
         return "data", False, "no valid SMH price yet"
     age_s = (now.market_ns - quote.tick_ns) / SECOND_NS
-    if age_s > state.settings.data.quote_age_s_max:
+    heard = Now(market_ns=quote.tick_ns, host_ns=quote.tick_host_ns)
+    if late(heard, now, state.settings.data.quote_age_s_max):
         return "data", False, f"the newest SMH price is {age_s:.0f} s old"
     settings = state.settings
     if settings.account.mode == "live" and settings.data.require_live and quote.kind != "live":
@@ -242,7 +235,7 @@ def _refusal(state: State, now: Now, times: Window) -> EntryRefused | None:
     assert day is not None
 
     def no(reason: str, *, final: bool = False) -> EntryRefused:
-        return EntryRefused(day=session.day, reason=reason, final=final)
+        return EntryRefused(day=session.day, reason=reason[:TEXT_MAX], final=final)
 
     if now.market_ns >= times.until_ns:
         return no(f"missed: {day.last_refusal or 'not ready in time'}", final=True)
@@ -284,7 +277,8 @@ def _enter(state: State, now: Now, session: Session, times: Window) -> list[Mess
 
 
 def _preview_problem(session: Session, problem: str) -> list[Message]:
-    return [EntryRefused(day=session.day, reason=f"margin: {problem}", final=False)]
+    reason = f"margin: {problem}"[:TEXT_MAX]
+    return [EntryRefused(day=session.day, reason=reason, final=False)]
 
 
 def _ask_preview(
@@ -365,4 +359,4 @@ def _order(state: State, session: Session, shares: int, times: Window) -> PlaceO
         price_usd=quote.mark_usd,
         deadline_ns=times.until_ns,
     )
-    return PlaceOrder(key=order.intent_id, deadline_ns=order.deadline_ns, order=order)
+    return PlaceOrder(key=order.intent_id, deadline_ns=0, order=order)

@@ -7,7 +7,7 @@ key. What cannot be sold before the close is sold at the next open.
 
 from __future__ import annotations
 
-from common.clock import SECOND_NS
+from common.clock import MINUTE_NS, SECOND_NS
 from common.core.risk_state import State, in_session
 from common.messages import (
     DONE_STATUSES,
@@ -21,6 +21,9 @@ from common.messages import (
     Session,
     SubmitOrder,
 )
+
+EXTENDED_HOURS_NS = 4 * 60 * MINUTE_NS
+"""Trading outside regular hours ends so long after the close, after an early one too."""
 
 
 def wanted(state: State) -> Reason | None:
@@ -47,7 +50,7 @@ def decide(state: State, now: Now) -> list[Message]:
         limit_ns = int(state.settings.exit.unacknowledged_s * SECOND_NS)
         if not (plan.acknowledged or plan.direct) and not 0 <= waited_ns < limit_ns:
             order = plan.order
-            return [SubmitOrder(key=order.intent_id, deadline_ns=order.deadline_ns, order=order)]
+            return [SubmitOrder(key=order.intent_id, deadline_ns=0, order=order)]
         return []
     reason = wanted(state)
     if reason is None or (state.exit_failures and now.host_ns <= state.exit_retry_host_ns):
@@ -63,7 +66,7 @@ def leave(state: State, now: Now, reason: Reason) -> list[Message]:
         order = _order(state, now, session, reason)
     if order is None:
         return []
-    return [PlaceOrder(key=order.intent_id, deadline_ns=order.deadline_ns, order=order)]
+    return [PlaceOrder(key=order.intent_id, deadline_ns=0, order=order)]
 
 
 def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | None:
@@ -78,7 +81,7 @@ def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | 
     after_hours = (
         reason == "bear"
         and state.settings.exit.bear == "after_hours"
-        and now.market_ns >= session.close_ns
+        and 0 <= now.market_ns - session.close_ns < EXTENDED_HOURS_NS
     )
     if not (in_session(state, now) or after_hours):
         return None

@@ -12,8 +12,9 @@ from msgspec import Struct, field
 from common import settings as settings_file
 from common.core import market_day
 from common.core.market_day import DELAY_NS, MINUTE_NS
-from common.core.price_book import Book, Level, late, narrow_mid, valid_price
+from common.core.price_book import Book, Level, narrow_mid, valid_price
 from common.core.rules import SECOND_NS
+from common.core.staleness import late
 from common.core.subscription import DATA_KEPT, DATA_LOST, Subscription
 from common.messages import (
     Alert,
@@ -358,7 +359,9 @@ def history_problem(state: State, message: HistoryRead) -> str:
     strategy = state.settings.strategy
     bars = final_bars(state, message)
     needed = strategy.history_slow_multiple * strategy.ema_slow
-    fault = market_day.history_fault(bars, state.past_days, needed)
+    # The calendar may have been read before the newest bar's day, so its coming days count too.
+    days = sorted({*state.past_days, *(hours.day for hours in state.hours)})
+    fault = market_day.history_fault(bars, days, needed)
     if not fault and last is not None and bars[-1].day < last.day:
         return f"the daily bar of {last.day} is not there yet"
     return fault

@@ -1,8 +1,8 @@
 """order_executor's decider: the life of an order, as a table.
 
 An order is asked for once per intent id; the same id again is the same order. The broker's word
-moves it along the table below; a move the table does not know is an illegal move: it is shown and
-changes nothing. UNKNOWN is a state like the others: it waits for proof and blocks entries.
+moves it along the table below; a move the table does not know changes nothing. UNKNOWN is a state
+like the others: it waits for proof and blocks entries.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from common.messages import (
     Started,
     SubmitOrder,
     Tick,
-    Unanswered,
 )
 from common.settings import Settings
 
@@ -106,8 +105,8 @@ def evolve(state: State, now: Now, message: Message) -> None:
             _take_order(state, now, message.order)
         case OrderUpdate():
             _take_update(state, message)
-        case Accepted() | Refused() | Unanswered():
-            _take_answer(state, message)
+        case Refused():
+            _take_refusal(state, message)
         case CancelOrder():
             state.lives[message.intent_id].cancelling = True
         case Session():
@@ -141,23 +140,18 @@ def _take_update(state: State, update: OrderUpdate) -> None:
     if life is None:
         state.early[update.intent_id] = update
         return
-    life.filled = max(life.filled, update.filled)
-    life.average_usd = update.average_usd if update.filled else life.average_usd
+    if update.filled >= life.filled:
+        life.filled, life.average_usd = update.filled, update.average_usd
     life.reason = update.reason or life.reason
     if update.status in MOVES[life.status]:
         life.status = update.status
     life.acknowledged = life.acknowledged or update.status not in ("PendingSubmit", "UNKNOWN")
 
 
-def _take_answer(state: State, answer: Accepted | Refused | Unanswered) -> None:
+def _take_refusal(state: State, answer: Refused) -> None:
     life = state.lives.get(answer.key)
-    if life is None or life.status != "PendingSubmit":
-        return
-    if isinstance(answer, Refused):
+    if life is not None and life.status == "PendingSubmit":
         life.status, life.reason = "DENIED", answer.reason
-    elif isinstance(answer, Unanswered) and answer.command == "SubmitOrder":
-        life.status = "UNKNOWN"
-        life.reason = "the gateway never answered before the order's deadline"
 
 
 def _take_session(state: State, session: Session) -> None:
@@ -178,7 +172,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
         case OrderUpdate():
             life = state.lives.get(message.intent_id)
             return [] if life is None else [_state_of(life)]
-        case Refused() | Unanswered():
+        case Refused():
             life = state.lives.get(message.key)
             return [] if life is None else [_state_of(life)]
         case Tick():
@@ -194,10 +188,11 @@ def _on_order(state: State, message: PlaceOrder) -> list[Message]:
         reason = f"{order.intent_id} was already asked for with other terms"
         return [Refused(key=message.key, reason=reason)]
     accepted = Accepted(key=message.key, note=life.status)
-    if life.status != "PendingSubmit" or life.acknowledged:
-        return [accepted, _state_of(life)]
-    submit = SubmitOrder(key=order.intent_id, deadline_ns=order.deadline_ns, order=order)
     cancels = _cancel_entries(state) if order.purpose == "EXIT" else []
+    if life.status != "PendingSubmit" or life.acknowledged:
+        return [accepted, *cancels, _state_of(life)]
+    # Asked until answered: only the gateway knows whether an order past its deadline ever left.
+    submit = SubmitOrder(key=order.intent_id, deadline_ns=0, order=order)
     return [accepted, *cancels, submit]
 
 

@@ -21,8 +21,9 @@ WALK_AFTER_NS = 10 * SECOND_NS  # a service that lives but is not ready stops th
 
 # Shares of a day's host seconds.
 SLOW_SHARE = 0.45
-QUIET_SHARE = 0.45
-NIGHT_SHARE = 0.10
+QUIET_SHARE = 0.40
+SETTLE_SHARE = 0.10
+NIGHT_SHARE = 0.05
 
 BEFORE_OPEN_NS = 1 * MINUTE_NS
 AFTER_OPEN_NS = 5 * MINUTE_NS
@@ -78,13 +79,17 @@ def stretches(sessions: Sequence[SessionTimes], seconds_per_day: float) -> list[
         slow_ns = (quiet_ns - slow_open_ns) + (night_ns - slow_close_ns)
         slow = _speed(slow_ns, SLOW_SHARE * seconds_per_day)
         quiet = _speed(slow_close_ns - quiet_ns, QUIET_SHARE * seconds_per_day)
-        night = _speed(next_ns - night_ns, NIGHT_SHARE * seconds_per_day)
+        settled_ns = session.close_ns + SETTLE_NS
+        settle = _speed(settled_ns - night_ns, SETTLE_SHARE * seconds_per_day)
+        night = _speed(next_ns - settled_ns, NIGHT_SHARE * seconds_per_day)
         if begin_ns < slow_open_ns:
             plan.append(Stretch(slow_open_ns, night))
         plan.append(Stretch(quiet_ns, slow))
         plan.append(Stretch(slow_close_ns, quiet))
         plan.append(Stretch(night_ns, slow))
-        plan.append(Stretch(next_ns - (0 if last else BEFORE_OPEN_NS), night))
+        plan.append(Stretch(settled_ns, settle))
+        if not last:
+            plan.append(Stretch(next_ns - BEFORE_OPEN_NS, night))
         begin_ns = plan[-1].end_ns
     return plan
 

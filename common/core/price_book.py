@@ -12,6 +12,7 @@ import math
 from msgspec import Struct
 
 from common.core.rules import SECOND_NS
+from common.core.staleness import late
 from common.messages import DataKind, Now, Quote
 from common.settings import Data
 from common.tws.market_messages import ASK, BID, LAST, LIVE_TYPE, RawTick
@@ -100,7 +101,7 @@ class Book(Struct):
         agree = mid is not None and _near(self.last, mid, data.agree_fraction_max)
         return Quote(
             tick_ns=now.market_ns, bid_usd=bid, ask_usd=ask, last_usd=self.last,
-            mark_usd=mark, agree=agree, kind=kind,
+            mark_usd=mark, agree=agree, kind=kind, tick_host_ns=now.host_ns,
         )  # fmt: skip
 
 
@@ -115,18 +116,6 @@ def narrow_mid(bid: float | None, ask: float | None, spread_fraction_max: float)
         return None
     mid = (bid + ask) / 2.0
     return mid if ask - bid <= spread_fraction_max * mid else None
-
-
-def late(since: Now, now: Now, s_max: float) -> bool:
-    """Whether more than `s_max` seconds of market time have passed, and up to one of host time.
-
-    On a real TWS the two clocks are one. In a fast-forwarded market a stream that speaks twenty
-    times a host second is not silent, and while market time is held nothing grows old.
-    """
-    return (
-        now.market_ns - since.market_ns > s_max * SECOND_NS
-        and now.host_ns - since.host_ns > min(s_max, 1.0) * SECOND_NS
-    )
 
 
 def _near(value: float | None, other: float | None, fraction: float) -> bool:

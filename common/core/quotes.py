@@ -24,8 +24,8 @@ from common.core.feed_state import (
     start,
 )
 from common.core.market_day import MINUTE_NS
-from common.core.price_book import late
 from common.core.rules import SECOND_NS
+from common.core.staleness import late
 from common.messages import (
     Alert,
     DailyBar,
@@ -201,15 +201,15 @@ def _questions(state: State, now: Now) -> list[Message]:
     contract_old = state.contract.good_ns < evening_ns or not state.contract.good_ns
     if state.contract.free(now) and contract_old:
         asked.append(AskContract(asked_ns=at_ns))
-    if state.line is None:
-        return asked
+    if state.line is None or state.session is None:
+        return asked  # without the hours nobody could tell today's open from yesterday's
     for subscription in (state.smh, state.vix):
         subscribe = subscription.due(now, session_age_s(state, now))
         if subscribe is not None:
             asked.append(subscribe)
     needed_ns = market_day.history_needed_ns(at_ns, state.hours, delayed=delayed(state))
-    known = bool(state.hours) and state.smh.answered  # when a bar is final depends on the delay
-    if known and state.history.free(now) and state.history.good_ns < max(1, needed_ns):
+    answered = state.smh.answered  # when a bar is final depends on the delay
+    if answered and state.history.free(now) and state.history.good_ns < max(1, needed_ns):
         asked.append(ReadHistory(asked_ns=at_ns, years=years))
     return asked
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from common.clock import SECOND_NS
 from common.core import entry, exits, stop, vigilance
-from common.core.risk_state import State, evolve, in_session, start
+from common.core.risk_state import State, evolve, in_session, refusal, start
 from common.messages import (
     DONE_STATUSES,
+    TEXT_MAX,
     Accepted,
     Adopt,
     BrokerPnl,
@@ -34,6 +35,10 @@ from common.messages import (
 __all__ = ["State", "busy", "decide", "evolve", "ready", "start"]
 
 SUMMARY_AFTER_NS = 5 * SECOND_NS
+RETRIED = ("REJECTED", "DENIED", "ABANDONED")
+"""What is certain never to have been bought; a cancelled order was stopped on purpose."""
+NEVER_RETRIED = ("KID", "Key Information Document")
+"""Without the fund's key information document no order of an EU or UK resident passes."""
 EQUITY_SAID_NS = SECOND_NS // 4  # host time between two Equity facts while prices stream
 
 
@@ -123,29 +128,30 @@ def _entry_outcome(state: State) -> list[Message]:
         ]
     if plan.status not in DONE_STATUSES:
         return []
+    reason = f"{plan.status}: {plan.reason or 'no reason given'}"[:TEXT_MAX]
     last = day.refusals + 1 >= state.settings.entry.retry_rejections_max
-    reason = f"{plan.status}: {plan.reason or 'no reason given'}"
-    return [EntryRefused(day=session.day, reason=reason, final=last)]
+    final = last or plan.status not in RETRIED or any(word in reason for word in NEVER_RETRIED)
+    return [EntryRefused(day=session.day, reason=reason, final=final)]
 
 
 def _on_person(state: State, now: Now, command: Halt | Resume | Flatten | Adopt) -> list[Message]:
     """Answers a person. The state has already taken the command."""
-    key = command.key
+    key, reason = command.key, refusal(state, command)
+    if reason:
+        return [Refused(key=key, reason=reason)]
     match command:
         case Halt():
             return [Accepted(key=key, note="entries stop; exits go")]
         case Resume():
-            if state.shares is not None and state.shares < 0:
-                return [Refused(key=key, reason="the account is short SMH; cover it in TWS first")]
             return [Accepted(key=key, note="entries are allowed again")]
         case Adopt():
             return [Accepted(key=key, note=f"{state.shares or 0} shares are ours now")]
         case Flatten():
-            if not state.shares or state.shares < 0:
-                return [Accepted(key=key, note="nothing is held; halted until resumed")]
             note = "selling now" if in_session(state, now) else "selling at the next open"
-            stay = Halt(key=f"{key}-halt", deadline_ns=0, by="risk_monitor", reason="flatten")
-            return [Accepted(key=key, note=note), stay]
+            if not state.flatten_pending:
+                note = "nothing is held; halted until resumed"
+            latch = Halt(key=f"{key}-halt", deadline_ns=0, by="risk_monitor", reason="flatten")
+            return [Accepted(key=key, note=note), latch]
 
 
 def _summary(state: State, now: Now) -> list[Message]:

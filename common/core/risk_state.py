@@ -7,6 +7,7 @@ stop's equity = baseline + profit and loss of SMH since: deposits and other hold
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 from msgspec import Struct, field
@@ -92,6 +93,7 @@ class Baseline(Struct):
 class Booked(Struct):
     """A fill as it stands in the ledger, so that a repeat changes nothing and a correction does."""
 
+    day: date
     revision: int
     intent_id: str
     signed_shares: int
@@ -131,6 +133,7 @@ class Day(Struct):
     readiness_said: bool = False
     summary_said: bool = False
     last_refusal: str = ""
+    refusals_said: set[str] = field(default_factory=set)
 
 
 class State(Struct):
@@ -154,6 +157,7 @@ class State(Struct):
     roomy: bool = True
 
     shares: int | None = None
+    ledger_from_ns: int = 0
     ours: bool = True
     mismatch_since_ns: int = 0
     fills: dict[str, Booked] = field(default_factory=dict)
@@ -165,6 +169,7 @@ class State(Struct):
     day: Day | None = None
     breach: BreachSuspected | None = None
     stop_fired: bool = False
+    fired_host_ns: int = 0
     bear_pending: bool = False
     flatten_pending: bool = False
     entry: Plan | None = None
@@ -217,6 +222,11 @@ def stop_usd(state: State) -> float:
     )
 
 
+def without_figures(reason: str) -> str:
+    """A reason as it is told apart from others: an age that counts up is no news."""
+    return re.sub(r"[\d.,]+", "#", reason)
+
+
 def capped(state: State, equity: float) -> float:
     """Equity the strategy may use: at most `account.capital_usd_max`, when that is set."""
     cap = state.settings.account.capital_usd_max
@@ -232,7 +242,9 @@ def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR
     """Folds one message into the state."""
     match message:
         case Quote():
-            state.before_quote, state.quote = state.quote, message
+            if state.breach is None:  # a jump is measured from the last price nobody doubted
+                state.before_quote = state.quote
+            state.quote = message
         case BrokerPnl():
             state.pnl = message
         case Session():
@@ -297,6 +309,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
             state.breach = None
         case StopHit():
             state.stop_fired = True
+            state.fired_host_ns = now.host_ns
             state.breach = None
             if state.day is not None:
                 state.day.stops += 1
@@ -318,6 +331,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
         case EntryRefused():
             if state.day is not None:
                 state.day.last_refusal = message.reason
+                state.day.refusals_said.add(without_figures(message.reason))
                 if state.entry is not None and state.entry.status in DONE_STATUSES:
                     state.day.refusals += 1
                     state.entry = None
@@ -350,23 +364,31 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
             pass
 
 
+def refusal(state: State, command: Halt | Resume | Adopt | Flatten) -> str:
+    """Why a person's command changes nothing; "" when it is carried out."""
+    if isinstance(command, (Resume, Adopt)) and (state.shares or 0) < 0:
+        return "the account is short SMH; cover it in TWS first"
+    return ""
+
+
 def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None:
     """What a person commands, once per key: a late repeat must not undo a later command."""
-    if command.key in state.done_keys:
+    if command.key in state.done_keys or refusal(state, command):
         return
     state.done_keys.add(command.key)
     match command:
+        case Halt(by="risk_monitor"):
+            pass  # our own word to the gateway's latch; here it is set already
         case Halt():
             state.halts["person"] = command.reason
         case Resume():
-            if (state.shares or 0) >= 0:
-                state.halts.clear()
-                state.flatten_pending = False
+            state.halts.clear()
+            state.flatten_pending = False
         case Adopt():
             state.ours = True
         case Flatten():
             state.halts["flatten"] = f"flattened by {command.by}"
-            state.flatten_pending = True
+            state.flatten_pending = bool(state.shares) or state.entry is not None
 
 
 def _take_session(state: State, session: Session) -> None:
@@ -376,18 +398,27 @@ def _take_session(state: State, session: Session) -> None:
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
         state.preview, state.preview_asked = None, ""
-        held = bool(state.shares)
-        if held:
-            state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
-        state.flow_usd = 0.0
-        state.fills = {}
-        state.commissions = {}
-        state.done_keys = set()
         state.preview_count = 0
         state.exit_attempt = {}
         state.entry = None
-        if not held:
-            state.stop_fired = False
+        if state.exit is not None and state.exit.status in DONE_STATUSES:
+            state.exit = None  # executions it reported never came; the broker's count was believed
+        if state.shares:
+            state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
+        state.flow_usd = 0.0
+        state.done_keys = set()
+        # A correction or a commission may come a day late.
+        state.fills = {k: f for k, f in state.fills.items() if f.day >= session.previous_day}
+        state.commissions = {k: c for k, c in state.commissions.items() if k in state.fills}
+        _when_flat(state)
+
+
+def _when_flat(state: State) -> None:
+    """With nothing held and no exit on its way, every reason to leave has been served."""
+    if not state.shares and state.exit is None:
+        state.stop_fired = False
+        state.bear_pending = False
+        state.flatten_pending = state.flatten_pending and state.entry is not None
 
 
 def _same_day(opening: OpeningPrint | None, day: date) -> bool:
@@ -401,11 +432,12 @@ def _take_signal(state: State, signal: Signal) -> None:
 
 
 def _take_account(state: State, now: Now, account: AccountSnapshot) -> None:
-    first = state.account is None and state.shares is None
     state.account = account
-    if first or state.shares is None:
+    if state.shares is None:
         state.shares = account.shares
+        state.ledger_from_ns = account.refreshed_ns
         state.ours = account.shares == 0
+        _halt_when_short(state)
     if account.shares == state.shares:
         state.mismatch_since_ns = 0
         _compare_net_liquidation(state, account)
@@ -419,32 +451,51 @@ def _believe_broker(state: State, account: AccountSnapshot) -> None:
     """The broker is the truth for positions. A split changes shares and price together; anything
     else that no fill explains was done by someone else and halts."""
     before = state.shares or 0
-    base = state.baseline
     state.mismatch_since_ns = 0
-    state.shares = account.shares
-    ratio = account.shares / before if before > 0 else 0.0
-    if is_split(ratio) and _price_fell_with(state, account, ratio):
-        if base is not None and base.price_usd > 0:
-            base.price_usd /= ratio
-            base.shares = round(base.shares * ratio)
-            base.labelled = f"split {ratio:g}"
-        state.quote = state.before_quote = None
-        if state.day is not None:
-            state.day.entry_over = "a split was booked today"
+    if _split_booked(state, before, account):
         return
+    base = state.baseline
+    state.shares = account.shares
     state.halts["foreign"] = (
         f"the position went from {before} to {account.shares} shares without an order of ours"
     )
     if base is not None and account.mark_usd is not None:
         base.cash_flow_usd -= (account.shares - before) * account.mark_usd
     state.ours = state.ours and account.shares == 0
+    _halt_when_short(state)
+    _when_flat(state)
 
 
-def _price_fell_with(state: State, account: AccountSnapshot, ratio: float) -> bool:
-    """Whether the broker's mark moved against the last official close as the share count did."""
-    if account.mark_usd is None or state.closing is None:
+def _split_booked(state: State, before: int, account: AccountSnapshot) -> bool:
+    """Takes a split: the share count moved by a split's ratio, and the broker's mark stands nearer
+    to the price that leads to than to the price before."""
+    base, mark_usd, price_usd = state.baseline, account.mark_usd, reference_price(state)
+    if base is None or mark_usd is None or before <= 0 or price_usd <= 0:
         return False
-    return 0.75 < account.mark_usd * ratio / state.closing.close_usd < 4 / 3
+    ratio = account.shares / before
+    if not is_split(ratio) or abs(mark_usd - price_usd / ratio) >= abs(mark_usd - price_usd):
+        return False
+    state.shares = account.shares
+    base.price_usd /= ratio
+    base.shares = round(base.shares * ratio)
+    base.labelled = f"split {ratio:g}"
+    state.quote = state.before_quote = None
+    if state.day is not None:
+        state.day.entry_over = "a split was booked today"
+    return True
+
+
+def reference_price(state: State) -> float:
+    """The price the stop is measured from: the baseline's, or what an entry paid; 0 without one."""
+    base = state.baseline
+    if base is None or not state.shares:
+        return 0.0
+    return base.price_usd or max(0.0, -base.cash_flow_usd / state.shares)
+
+
+def _halt_when_short(state: State) -> None:
+    if (state.shares or 0) < 0:
+        state.halts["short"] = "the account is short SMH; cover it in TWS"
 
 
 def is_split(ratio: float) -> bool:
@@ -476,36 +527,48 @@ def _take_fill(state: State, fill: Fill) -> None:
     if booked is not None and booked.revision >= fill.revision:
         return
     signed = fill.shares if fill.action == "BUY" else -fill.shares
-    state.fills[fill.exec_id] = Booked(fill.revision, fill.intent_id, signed, fill.price_usd)
+    today = state.session.day if state.session is not None else date.min
+    day = booked.day if booked is not None else today
+    state.fills[fill.exec_id] = Booked(day, fill.revision, fill.intent_id, signed, fill.price_usd)
+    if state.shares is None or (booked is None and fill.filled_ns <= state.ledger_from_ns):
+        return  # the account snapshot that began the ledger holds it already
     _book_plan(state, fill, booked)
     old_shares = booked.signed_shares if booked else 0
     old_usd = booked.signed_shares * booked.price_usd if booked else 0.0
-    entry = state.entry
-    first_of_entry = (
-        entry is not None and fill.intent_id == entry.order.intent_id and not state.shares
-    )
-    state.shares = (state.shares or 0) + signed - old_shares
+    if not state.shares:
+        _first_fill(state, fill, today)
+    state.shares += signed - old_shares
     state.mismatch_since_ns = 0
-    if entry is not None and first_of_entry and state.session is not None:
-        if state.settings.stop.baseline != "off":
-            state.baseline = Baseline(
-                day=state.session.day,
-                baseline_usd=entry.equity_usd,
-                shares=0,
-                price_usd=0.0,
-                source="entry fill",
-            )
-        state.breach = None
-        state.stop_fired = False
-        state.flow_usd = 0.0
-        if state.day is not None:
-            state.day.entry_done = True
     if state.baseline is not None:
         state.baseline.cash_flow_usd -= signed * fill.price_usd - old_usd
+    if booked is None:
+        _charge(state, fill.exec_id)
     if fill.liquidation:
         state.halts["liquidation"] = f"the broker liquidated {fill.shares} shares"
     elif not fill.intent_id:
         state.halts["foreign"] = f"{fill.action} {fill.shares} shares that we did not order"
+    _halt_when_short(state)
+    _when_flat(state)
+
+
+def _first_fill(state: State, fill: Fill, today: date) -> None:
+    """From an entry's first share on, the stop is measured from the equity of that moment."""
+    entry = state.entry
+    if entry is None or fill.intent_id != entry.order.intent_id:
+        return
+    if state.settings.stop.baseline != "off":
+        state.baseline = Baseline(
+            day=today,
+            baseline_usd=entry.equity_usd,
+            shares=0,
+            price_usd=0.0,
+            source="entry fill",
+        )
+    state.breach = None
+    state.stop_fired = False
+    state.flow_usd = 0.0
+    if state.day is not None:
+        state.day.entry_done = True
 
 
 def _book_plan(state: State, fill: Fill, before: Booked | None) -> None:
@@ -519,15 +582,23 @@ def _book_plan(state: State, fill: Fill, before: Booked | None) -> None:
 
 
 def _take_commission(state: State, commission: Commission) -> None:
-    """An entry's commission lowers the baseline itself: the stop is measured after the fill."""
-    if commission.exec_id in state.commissions or state.baseline is None:
+    if commission.exec_id not in state.commissions:
+        state.commissions[commission.exec_id] = commission.commission_usd
+        _charge(state, commission.exec_id)
+
+
+def _charge(state: State, exec_id: str) -> None:
+    """Counts a commission once it and its fill are both known, in whichever order they came, when
+    the fill belongs to this baseline. An entry's lowers the baseline itself: the stop is measured
+    after the fill."""
+    base, booked = state.baseline, state.fills.get(exec_id)
+    commission_usd = state.commissions.get(exec_id, 0.0)
+    if base is None or booked is None or booked.day < base.day:
         return
-    state.commissions[commission.exec_id] = commission.commission_usd
-    booked = state.fills.get(commission.exec_id)
-    if booked is not None and booked.signed_shares > 0:
-        state.baseline.baseline_usd -= commission.commission_usd
+    if booked.signed_shares > 0:
+        base.baseline_usd -= commission_usd
     else:
-        state.baseline.cash_flow_usd -= commission.commission_usd
+        base.cash_flow_usd -= commission_usd
 
 
 def _take_status(state: State, news: OrderUpdate | OrderState) -> None:
@@ -599,13 +670,10 @@ def _take_exited(state: State, message: Exited) -> None:
         state.day.exits += 1
     state.exit = None
     state.exit_slices = 1
-    if not state.shares:
-        state.stop_fired = False
-        state.bear_pending = False
-        state.flatten_pending = False
-    elif reason == "bear":
-        state.bear_pending = True
     state.exit_failures = 0
+    if state.shares and reason == "bear":
+        state.bear_pending = True
+    _when_flat(state)
 
 
 def _take_exit_failed(state: State, now: Now, message: ExitFailed) -> None:

@@ -17,8 +17,10 @@ from common.core.risk_state import (
     equity_usd,
     in_session,
     is_split,
+    reference_price,
     stop_usd,
 )
+from common.core.staleness import late
 from common.messages import (
     BaselineSet,
     BreachCleared,
@@ -32,6 +34,7 @@ from common.messages import (
 
 LAST_SECONDS_NS = 10 * SECOND_NS
 LATE_START_NS = 60 * SECOND_NS
+LEVERAGE_SHOWN_MAX = 1000.0  # of an account that is all but wiped out
 
 
 class Sample(Struct):
@@ -71,7 +74,7 @@ def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
     if shares > 0:
         opening = state.opening
         if state.settings.stop.baseline == "previous_close":
-            if state.closing is None or state.closing.day >= session.day:
+            if state.closing is None or state.closing.day != session.previous_day:
                 return None
             price, source = state.closing.close_usd, "previous close"
         elif opening is not None and opening.day == session.day:
@@ -106,14 +109,16 @@ def sample(state: State, now: Now) -> Sample | None:
     """The best look at the price now: a fresh live quote, else the broker's PnL, else none."""
     quote, data = state.quote, state.settings.data
     if quote is not None and "Quote" not in state.silent:
-        age_s = (now.market_ns - quote.tick_ns) / SECOND_NS
-        if quote.kind == "live" and age_s <= data.quote_age_s_max:
+        heard = Now(market_ns=quote.tick_ns, host_ns=quote.tick_host_ns)
+        if quote.kind == "live" and not late(heard, now, data.quote_age_s_max):
+            age_s = (now.market_ns - quote.tick_ns) / SECOND_NS
             certain = quote.agree and not _jumped(state)
             return Sample(quote.tick_ns, quote.mark_usd, "quote", age_s, certain)
     pnl = state.pnl
     if pnl is not None and pnl.shares == state.shares and pnl.shares > 0:
-        age_s = (now.market_ns - pnl.heard_ns) / SECOND_NS
-        if age_s <= data.pnl_age_s_max and pnl.value_usd > 0:
+        heard = Now(market_ns=pnl.heard_ns, host_ns=pnl.heard_host_ns)
+        if pnl.value_usd > 0 and not late(heard, now, data.pnl_age_s_max):
+            age_s = (now.market_ns - pnl.heard_ns) / SECOND_NS
             mark_usd = pnl.value_usd / pnl.shares
             return Sample(pnl.heard_ns, mark_usd, "broker PnL", age_s, certain=False)
     return None
@@ -129,10 +134,10 @@ def _jumped(state: State) -> bool:
 
 def looks_like_split(state: State, mark_usd: float) -> bool:
     """A price that left the baseline's by a split's ratio, with a share count that did not."""
-    base = state.baseline
-    if base is None or base.price_usd <= 0 or not base.shares:
+    price_usd = reference_price(state)
+    if price_usd <= 0:
         return False
-    ratio = mark_usd / base.price_usd
+    ratio = mark_usd / price_usd
     return abs(ratio - 1.0) > 0.25 and is_split_price(ratio)
 
 
@@ -198,6 +203,7 @@ def equity_now(state: State, seen: Sample) -> Equity | None:
         return None
     equity, stop = equity_usd(state, seen.mark_usd), stop_usd(state)
     price = rules.stop_price(equity, stop, state.shares, seen.mark_usd)
+    value = state.shares * seen.mark_usd
     return Equity(
         day=session.day,
         equity_usd=equity,
@@ -206,7 +212,7 @@ def equity_now(state: State, seen: Sample) -> Equity | None:
         stop_price_usd=price if price > 0 else None,
         shares=state.shares,
         mark_usd=seen.mark_usd,
-        leverage=max(0.0, state.shares * seen.mark_usd / equity) if equity > 0 else 0.0,
+        leverage=min(LEVERAGE_SHOWN_MAX, max(0.0, value / equity)) if equity > 0 else 0.0,
         flow_usd=state.flow_usd,
         source=seen.source,
         age_s=seen.age_s,
@@ -220,7 +226,7 @@ def armed_now(state: State) -> StopArmed | None:
     if base is None or session is None or not state.shares or state.shares < 0 or not armed(state):
         return None
     stop = stop_usd(state)
-    reference = base.price_usd if base.price_usd > 0 else _average_entry(state)
+    reference = reference_price(state)
     equity = equity_usd(state, reference)
     price = rules.stop_price(equity, stop, state.shares, reference) if reference > 0 else 0.0
     said = StopArmed(
@@ -230,10 +236,3 @@ def armed_now(state: State) -> StopArmed | None:
         shares=state.shares,
     )
     return None if said == state.said_armed else said
-
-
-def _average_entry(state: State) -> float:
-    base = state.baseline
-    if base is None or not state.shares or base.cash_flow_usd >= 0:
-        return 0.0
-    return -base.cash_flow_usd / state.shares

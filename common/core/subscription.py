@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from common.core.price_book import late
+from common.core.staleness import late
 from common.messages import DataKind, Message, Now
 from common.tws.link_messages import LinkDown, LinkUp, TwsError
 from common.tws.market_messages import (

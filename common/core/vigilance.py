@@ -9,7 +9,7 @@ from common.clock import MINUTE_NS, SECOND_NS
 from common.core import exits, rules
 from common.core.risk_state import State, equity_usd, in_session, stop_usd
 from common.core.stop import armed, equity_now, looks_like_split, sample
-from common.messages import Alert, AlertLevel, Equity, Message, Mode, Now, RiskState
+from common.messages import TEXT_MAX, Alert, AlertLevel, Equity, Message, Mode, Now, RiskState
 
 EQUITY_REPEAT_NS = SECOND_NS
 BREACHED_AFTER_NS = 10 * SECOND_NS
@@ -59,6 +59,9 @@ def conditions(state: State, now: Now) -> Conditions:
     if shares > 0 and in_session(state, now):
         found.update(_unprotected(state, now, shares))
     found.update(_account_trouble(state, shares))
+    if exits.wanted(state) is not None and state.book and state.book.foreign_sell_shares:
+        text = f"{state.book.foreign_sell_shares} shares are in sell orders that are not ours"
+        found["foreign-sell"] = ("page", f"{text}: the exit sells the rest; cancel them in TWS")
     for code, reason in state.halts.items():
         if code in ("foreign", "liquidation", "journal"):
             found[f"halt-{code}"] = ("page", f"HALTED: {reason} (trader status, trader resume)")
@@ -119,9 +122,8 @@ def breached_why(state: State, now: Now) -> str:
     if not in_session(state, now):
         return "the market is shut; the exit goes at the next open"
     waiting = plan is None or plan.status in ("PendingSubmit", "DENIED", "REJECTED")
-    since_ns = now.host_ns - (plan.asked_host_ns if plan is not None else now.host_ns)
-    if waiting and not 0 <= since_ns < BREACHED_AFTER_NS:
-        return "the broker has not acknowledged the exit"
+    if waiting and not 0 <= now.host_ns - state.fired_host_ns < BREACHED_AFTER_NS:
+        return "the broker has not acknowledged an exit"
     return ""
 
 
@@ -143,7 +145,7 @@ def risk_state(state: State, now: Now) -> RiskState:
         mode=mode(state),
         breached=breached_why(state, now),
         reasons=tuple(reasons),
-        pending=_pending(state, now),
+        pending=_pending(state, now)[:TEXT_MAX],
         shares=state.shares or 0,
         entry_done=state.day is not None and state.day.entry_done,
         stop_fired=state.stop_fired,
