@@ -18,10 +18,12 @@ NEW_YORK = ZoneInfo("America/New_York")
 SECOND_NS = 1_000_000_000
 PLAIN_ORDER_FIELDS = 115
 BAR_FIELDS = 8
+BID, ASK, LAST, OPEN, LAST_SIZE = 1, 2, 4, 14, 5  # tick types of live data
+PRICES = {str(kind): kind for kind in (BID, ASK, LAST, OPEN)}
 UNSET = 1e300  # TWS writes an absent double as the largest one
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fact:
     """When (market time, UTC ns; host time, monotonic ns) and on whose connection."""
 
@@ -31,22 +33,22 @@ class Fact:
     client_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Opened(Fact):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Closed(Fact):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ApiStarted(Fact):
     """The client named itself: `client_id` is the id it claims."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placed(Fact):
     """PLACE_ORDER. `content`: every field after the order id, to compare a resend with."""
 
@@ -68,18 +70,18 @@ class Placed(Fact):
         return len(self.content) == PLAIN_ORDER_FIELDS - 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CancelAsked(Fact):
     order_id: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class QuotesAsked(Fact):
     req_id: int
     symbol: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BarsAsked(Fact):
     req_id: int
     symbol: str
@@ -87,12 +89,12 @@ class BarsAsked(Fact):
     show: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenOrdersAsked(Fact):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OrderSaid(Fact):
     """OPEN_ORDER or ORDER_STATUS: the order `order_id` of client `owner` stands at `status`."""
 
@@ -103,25 +105,25 @@ class OrderSaid(Fact):
     what_if: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OpenOrdersEnded(Fact):
     pass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class OrderCompleted(Fact):
     perm_id: int
     order_ref: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ErrorSaid(Fact):
     req_id: int
     code: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Executed(Fact):
     """One execution. `traded_ns`: when it happened by its own text, whole seconds."""
 
@@ -135,47 +137,46 @@ class Executed(Fact):
     traded_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charged(Fact):
     exec_id: str
     commission_usd: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PositionSaid(Fact):
     account: str
     symbol: str
     shares: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AccountSaid(Fact):
     key: str
     value: str
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AccountsNamed(Fact):
     accounts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PriceSaid(Fact):
-    """`kind`: the tick type; 1 bid, 2 ask, 4 last, 14 open."""
+    """`kind`: BID, ASK, LAST or OPEN."""
 
     req_id: int
     kind: int
     price: float
 
 
-@dataclass(frozen=True, slots=True)
-class SizeSaid(Fact):
+@dataclass(slots=True)
+class LastSizeSaid(Fact):
     req_id: int
-    kind: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BarsSaid(Fact):
     """Daily bars: (day, open, close), oldest first."""
 
@@ -208,6 +209,15 @@ def number(text: str) -> float:
         return math.nan
     value = float(text)
     return value if abs(value) < UNSET else math.nan
+
+
+def _price_said(head: Head, f: list[str]) -> Fact | None:
+    kind = PRICES.get(f[3])
+    return None if kind is None else PriceSaid(*head, int(f[2]), kind, number(f[4]))
+
+
+def _size_said(head: Head, f: list[str]) -> Fact | None:
+    return LastSizeSaid(*head, int(f[2])) if f[3] == str(LAST_SIZE) else None
 
 
 def _api_started(head: Head, f: list[str]) -> Fact | None:
@@ -275,8 +285,8 @@ _FROM_CLIENTS: dict[bytes, Reader] = {
 }
 
 _FROM_SERVER: dict[bytes, Reader] = {
-    b"1": lambda head, f: PriceSaid(*head, req_id=int(f[2]), kind=int(f[3]), price=number(f[4])),
-    b"2": lambda head, f: SizeSaid(*head, req_id=int(f[2]), kind=int(f[3])),
+    b"1": _price_said,
+    b"2": _size_said,
     b"3": _order_status,
     b"4": lambda head, f: ErrorSaid(*head, req_id=int(f[2]), code=int(f[3]), text=f[4]),
     b"5": _open_order,

@@ -110,7 +110,7 @@ class Judge:
 
     def _hear(self, fact: f.Fact) -> None:  # noqa: C901 - one line per kind of fact
         match fact:
-            case f.PriceSaid() | f.SizeSaid():
+            case f.PriceSaid() | f.LastSizeSaid():
                 self._on_price(fact)
             case f.Placed():
                 self._on_placed(fact)
@@ -187,7 +187,7 @@ class Judge:
 
     # Prices and money
 
-    def _on_price(self, tick: f.PriceSaid | f.SizeSaid) -> None:
+    def _on_price(self, tick: f.PriceSaid | f.LastSizeSaid) -> None:
         quote = self._quotes.said(tick)
         day, shares = self._day, self._ledger.shares
         if quote is None or day is None or shares <= 0:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from tests.oracle.facts import PriceSaid, QuotesAsked, SizeSaid
+from tests.oracle.facts import ASK, BID, LAST, OPEN, LastSizeSaid, PriceSaid, QuotesAsked
 
 LOSS_FRACTION = 0.02
 TOLERANCE = 0.0005  # of the baseline
 AGREE_FRACTION = 0.001
 SPREAD_FRACTION_MAX = 0.001
-BID, ASK, LAST, OPEN, LAST_SIZE = 1, 2, 4, 14, 5
 
 
 @dataclass(slots=True)
@@ -54,14 +53,13 @@ class Quotes:
             self._ours.add((asked.connection, asked.req_id))
             self.quotes[asked.connection] = Quote()
 
-    def said(self, tick: PriceSaid | SizeSaid) -> Quote | None:
+    def said(self, tick: PriceSaid | LastSizeSaid) -> Quote | None:
         """The quote when it is complete: TWS tells bid, ask, then the last price or its size."""
         if (tick.connection, tick.req_id) not in self._ours:
             return None
         quote = self.quotes[tick.connection]
-        if isinstance(tick, SizeSaid):
-            complete = tick.kind == LAST_SIZE
-        else:
+        complete = True
+        if isinstance(tick, PriceSaid):
             complete = tick.kind == LAST
             self._take(quote, tick)
         self.newest = quote
