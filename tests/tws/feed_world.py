@@ -63,11 +63,13 @@ class Feed:
     def __init__(self, settings: Settings, clock: Any, folder: Path) -> None:
         self.said: list[Message] = []
         self.effects: list[Message] = []
+        self.heard: list[Message] = []
         self.edge = MarketData(settings, clock, self._hear)
         journal = Journal(folder / "journal", 0)
         self.engine = Engine("market_feed", quotes, settings, clock, host_ns, journal, self, "test")
 
     def _hear(self, message: Message) -> None:
+        self.heard.append(message)
         self.engine.hear_local(message, source="tws")
 
     def say(self, frame: bytes) -> None:
