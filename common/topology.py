@@ -104,14 +104,14 @@ COMMANDS: dict[type[m.Message], Asked] = {
         (RISK,),
         (EXECUTOR,),
         "the asker's loop, every second of host time, same key",
-        "order.deadline_ns, market time",
+        "none: asked until answered; the order's own deadline_ns goes on with it",
         "an entry waits and lapses at its deadline; an exit goes straight to the gateway after 1 s",
     ),
     m.SubmitOrder: Asked(
         (EXECUTOR, RISK),
         (GATEWAY,),
         "the asker's loop, every second of host time, same key",
-        "order.deadline_ns, market time; checked last, just before placeOrder",
+        "none: asked until answered; order.deadline_ns, market time, is checked before the send",
         "nothing can leave; asked again when the gateway is back, refused when too late",
     ),
     m.CancelOrder: Asked(

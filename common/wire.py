@@ -68,10 +68,13 @@ def encode_fact(envelope: Envelope[Any]) -> bytes:
 
 def decode_fact(frame: bytes) -> Envelope[Fact]:
     """The fact in a PUB/SUB frame; WireError."""
-    _, found, rest = frame.partition(b"\0")
+    topic, found, rest = frame.partition(b"\0")
     if not found:
         raise WireError("a fact without a topic")
-    return _decode(_fact_decoder, rest)
+    envelope = _decode(_fact_decoder, rest)
+    if type(envelope.body).__name__.encode() != topic:
+        raise WireError(f"{type(envelope.body).__name__} under another topic")
+    return envelope
 
 
 def decode_command(frame: bytes) -> Envelope[Command]:

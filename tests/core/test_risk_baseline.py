@@ -1,0 +1,190 @@
+"""Rule "baseline" of the specification: what the day's 2 % is measured from."""
+
+from __future__ import annotations
+
+import pytest
+
+from common.messages import BaselineSet, EntryRefused, Equity, OpeningPrint, PreviewMargin, StopHit
+from tests.core.risk_play import (
+    CASH_USD,
+    MONDAY,
+    TUESDAY,
+    RiskDay,
+    held_day,
+    session,
+    settings,
+)
+from tests.playbook import instant, of, one
+
+
+def test_the_baseline_is_cash_plus_shares_at_the_opening_print() -> None:
+    day = RiskDay(held=7500, cash_usd=-2_000_000.0)
+    baseline = one(BaselineSet, day.open_at(401.0))
+    assert baseline.baseline_usd == -2_000_000.0 + 7500 * 401.0
+    assert (baseline.source, baseline.labelled) == ("open", "")
+
+
+def test_before_the_open_there_is_no_baseline() -> None:
+    day = RiskDay(held=7500, cash_usd=-2_000_000.0)
+    day.hear(OpeningPrint(day=MONDAY, price_usd=399.0, official=True))
+    day.at("09:29:59")
+    assert not day.all(BaselineSet)
+
+
+def test_the_first_valid_mid_stands_in_for_a_missing_print() -> None:
+    day = RiskDay(held=7500, cash_usd=-2_000_000.0)
+    baseline = one(BaselineSet, day.open_at(402.0, official=False))
+    assert baseline.source == "first price"
+    assert baseline.baseline_usd == -2_000_000.0 + 7500 * 402.0
+
+
+def test_yesterdays_print_is_none() -> None:
+    day = RiskDay(held=7500, cash_usd=-2_000_000.0)
+    day.hear(OpeningPrint(day=MONDAY, price_usd=399.0, official=True))
+    day.at("09:30:01")
+    assert not day.all(BaselineSet)
+
+
+def test_a_flat_account_has_its_cash_for_a_baseline() -> None:
+    day = RiskDay()
+    baseline = one(BaselineSet, day.at("09:30"))
+    assert (baseline.baseline_usd, baseline.source, baseline.shares) == (CASH_USD, "flat", 0)
+
+
+def test_the_baseline_is_written_once_a_session() -> None:
+    day = held_day()
+    day.hear(OpeningPrint(day=TUESDAY, price_usd=410.0, official=True))
+    day.ticks(20)
+    assert len(day.all(BaselineSet)) == 1
+
+
+def test_a_restart_never_anchors_the_baseline_anew() -> None:
+    day = held_day()
+    day.quote(398.0, after_s=3600)
+    day.restart()
+    day.hear(OpeningPrint(day=TUESDAY, price_usd=398.0, official=True))
+    day.tick()
+    assert len(day.all(BaselineSet)) == 1
+    one(StopHit, day.quote(397.3, 0.2))  # 0.67 % under 400, measured from the open
+
+
+def test_a_start_in_mid_session_rebuilds_it_from_the_official_open() -> None:
+    day = RiskDay(at="11:00", held=7500, cash_usd=-2_000_000.0)
+    baseline = one(BaselineSet, day.open_at(401.0))
+    assert baseline.baseline_usd == -2_000_000.0 + 7500 * 401.0
+    assert "mid-session" in baseline.labelled
+
+
+@pytest.mark.parametrize(("first_price", "stricter"), [(398.0, 400.0), (403.0, 403.0)])
+def test_without_an_official_open_the_stricter_of_previous_close_and_now_holds(
+    first_price: float, stricter: float
+) -> None:
+    day = RiskDay(at="11:00", held=7500, cash_usd=-2_000_000.0)
+    baseline = one(BaselineSet, day.open_at(first_price, official=False))
+    assert baseline.baseline_usd == -2_000_000.0 + 7500 * stricter
+    assert baseline.labelled.startswith("no official open")
+
+
+def test_a_day_with_such_a_baseline_has_no_entry() -> None:
+    day = RiskDay(at="11:00", held=7500, cash_usd=-2_000_000.0)
+    day.open_at(403.0, official=False)
+    order = day.stopped_at(397.0)
+    day.sold(order, 397.0)
+    refused = one(EntryRefused, day.ready_at("15:55", 397.0))
+    assert "no official open" in refused.reason
+
+
+def test_a_flat_start_in_mid_session_may_still_enter() -> None:
+    day = RiskDay(at="15:50")
+    assert day.state.baseline is not None
+    assert day.state.baseline.labelled == ""
+    assert of(PreviewMargin, day.ready_at("15:55"))
+
+
+def test_a_position_the_broker_counts_otherwise_gets_no_baseline() -> None:
+    day = RiskDay(held=7500, cash_usd=-2_000_000.0)
+    day.held = 7400
+    day.account()
+    day.open_at(400.0)
+    assert not day.all(BaselineSet)
+
+
+def test_previous_close_measures_from_the_close_before_the_session() -> None:
+    given = settings(stop={"baseline": "previous_close"})
+    day = RiskDay(given, held=7500, cash_usd=-2_000_000.0)
+    baseline = one(BaselineSet, day.at("09:30"))
+    assert (baseline.price_usd, baseline.source) == (400.0, "previous close")
+    one(StopHit, day.quote(397.3, 0.2))  # the overnight gap counts
+
+
+def test_previous_close_does_not_measure_from_an_older_close() -> None:
+    given = settings(stop={"baseline": "previous_close"})
+    friday = session(previous=MONDAY.replace(day=1))
+    day = RiskDay(given, held=7500, cash_usd=-2_000_000.0, hours=friday)
+    day.hear(session())
+    day.hours = session()
+    day.at("09:30")
+    assert not day.all(BaselineSet)
+
+
+def test_entry_keeps_the_baseline_of_the_entry_over_the_next_open() -> None:
+    given = settings(stop={"baseline": "entry"})
+    day = RiskDay(given)
+    day.open_at()
+    day.enter()
+    day.forget()
+    day.next_session()
+    day.open_at(399.0)
+    day.ticks(5)
+    assert not day.all(BaselineSet)
+    one(StopHit, day.quote(397.3, 0.2))
+
+
+def test_off_watches_nothing_and_says_so() -> None:
+    given = settings(stop={"baseline": "off"})
+    day = held_day(given=given)
+    day.quote(300.0, 0.2)
+    day.quote(300.0, 1.5)
+    day.tick()
+    assert not day.all(BaselineSet)
+    assert not day.all(StopHit)
+    assert day.state.said_state is not None
+    assert "NOT PROTECTED" in day.state.said_state.protected_by
+
+
+def test_the_capital_cap_bounds_the_baseline() -> None:
+    day = RiskDay(settings(account={"capital_usd_max": 10_000.0}))
+    assert one(BaselineSet, day.at("09:30")).baseline_usd == 10_000.0
+
+
+def test_after_the_close_no_baseline_is_written_for_the_day_that_is_over() -> None:
+    day = RiskDay(at="16:00", held=7500, cash_usd=-2_000_000.0)
+    day.hear(OpeningPrint(day=TUESDAY, price_usd=400.0, official=True))
+    day.tick()
+    assert not day.all(BaselineSet)
+
+
+def test_each_session_has_its_own() -> None:
+    day = held_day()
+    day.next_session()
+    baseline = one(BaselineSet, day.open_at(390.0))
+    assert baseline.day == day.hours.day
+    assert baseline.baseline_usd == -2_000_000.0 + 7500 * 390.0
+    assert not of(StopHit, day.quote(390.0, 0.2))  # the gap is behind it
+
+
+def test_summer_time_moves_the_open_because_session_times_are_data() -> None:
+    monday, tuesday, friday = (TUESDAY.replace(day=n) for n in (9, 10, 6))
+    hours = session(monday, previous=friday, after=tuesday)  # clocks went forward on March 8
+    assert hours.open_ns - instant(friday, "09:30") == (3 * 24 - 1) * 3600 * 10**9
+    day = RiskDay(hours=hours, held=7500, cash_usd=-2_000_000.0)
+    assert one(BaselineSet, day.open_at(400.0)).day == monday
+
+
+def test_equity_is_baseline_plus_profit_of_smh() -> None:
+    day = held_day()
+    equity = one(Equity, day.quote(402.0, after_s=1.0))
+    assert equity.equity_usd == pytest.approx(CASH_USD + 7500 * 2.0, abs=0.005)
+    assert equity.stop_usd == pytest.approx(CASH_USD * 0.98)
+    assert equity.stop_price_usd == pytest.approx(400 * (1 - 0.02 / 3), abs=1e-6)
+    assert equity.armed
