@@ -7,15 +7,16 @@ in `Books`; while the link to IB is lost, clients see the books as they were whe
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import replace
 
 from services.sim_tws import account as money
 from services.sim_tws import order_checks as checks
-from services.sim_tws import order_replies, replies
+from services.sim_tws import order_replies
 from services.sim_tws import orders as st
-from services.sim_tws.account import Account, Position
+from services.sim_tws.account import Account
+from services.sim_tws.announcer import Announcer
+from services.sim_tws.books import Books
 from services.sim_tws.contracts import SMH, Instrument
 from services.sim_tws.exchange import Exchange
 from services.sim_tws.market_time import new_york, new_york_date, read_instant_ns
@@ -26,42 +27,8 @@ from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
 from services.sim_tws.wire import UNSET_FLOAT_TEXT
 
-Encode = Callable[[int], bytes]  # server version -> payload
 MANUAL_CLIENT = 0  # orders entered in TWS itself, and IB's own liquidations
-FIRST_PERM_ID = 1_203_450_000
 CANCELLED_TEXT = "Order Canceled - reason:"
-NO_REFUSAL: Refusal = (0, "")
-
-
-class Outlet(Protocol):
-    """Where the broker's words go; the server knows which socket that is."""
-
-    def to_client(self, client_id: int, encode: Encode) -> None: ...
-
-    def position_changed(self) -> None: ...
-
-
-@dataclass(slots=True)
-class Books:
-    """Orders by permId, fills, and the accounts of the login."""
-
-    accounts: list[Account]
-    orders: dict[int, Order] = field(default_factory=dict)
-    executions: list[Execution] = field(default_factory=list)
-    last_order_id: dict[int, int] = field(default_factory=dict)  # by client id
-    last_perm_id: int = FIRST_PERM_ID
-    last_execution: int = 0
-    orders_placed: int = 0  # by API clients, ever
-
-    def live(self) -> list[Order]:
-        return [order for order in self.orders.values() if not order.done]
-
-    def find(self, client_id: int, order_id: int) -> Order | None:
-        """The newest order of that client and id."""
-        for order in reversed(self.orders.values()):
-            if order.key == (client_id, order_id):
-                return order
-        return None
 
 
 class Broker:
@@ -74,11 +41,9 @@ class Broker:
         self.switches = switches
         self.books = Books(accounts)
         self.exchange = Exchange(tape, self, start_ns)
-        self.outlet: Outlet | None = None
+        self.say = Announcer()
         self.link_up = True
-        self.tell_missed = True
         self._books_at_loss: Books | None = None
-        self._missed: list[tuple[int, Encode]] = []
         self._staged: dict[tuple[int, int], tuple[Instrument, str, Ticket]] = {}
 
     @property
@@ -107,26 +72,24 @@ class Broker:
     def lose_link(self) -> None:
         if self.link_up:
             self.link_up = False
+            self.say.fall_silent()
             self._books_at_loss = copy.deepcopy(self.books)
 
     def restore_link(self, tell_missed: bool) -> None:
         """Clients hear again; what they missed is told now or, if not, only when they ask."""
         self.link_up = True
         self._books_at_loss = None
-        missed, self._missed = self._missed, []
-        if tell_missed:
-            for client_id, encode in missed:
-                self._tell(client_id, encode)
-        self.announce_position_change()
+        self.say.speak_again(tell_missed)
 
     # Orders in
 
     def place(
         self, client_id: int, order_id: int, instrument: Instrument, exchange: str, ticket: Ticket
     ) -> Refusal | None:
-        """A client's order or change of one; a refusal is for the caller to send.
+        """A client's order or change of one.
 
-        After a refusal with code 201 the order also shows as Inactive.
+        Returns why TWS did not take it, for the caller to send. An order that IB refuses was
+        taken: it shows as Inactive, after an error of its own.
         """
         live = self.books.find(client_id, order_id)
         if live is not None and not live.done:
@@ -150,7 +113,8 @@ class Broker:
             return None
         for other_id, parts in self._staged_family(client_id, ticket):
             self._enter(self._new_order(client_id, other_id, *parts))
-        return self._enter(self._new_order(client_id, order_id, instrument, exchange, ticket))
+        self._enter(self._new_order(client_id, order_id, instrument, exchange, ticket))
+        return None
 
     def place_own(self, ticket: Ticket, liquidation: bool = False) -> Order:
         """An order of the account's owner in TWS, or of IB itself (a liquidation)."""
@@ -175,16 +139,27 @@ class Broker:
             )
         if self.switches.fill_beats_cancel:
             self.switches.fill_beats_cancel = False
-            self._say_status(order, st.PENDING_CANCEL)
+            self.say.status(order, st.PENDING_CANCEL)
             self.filled(order, order.remaining, self._market_price(order), self.now_ns)
             return None
-        self._say_status(order, st.PENDING_CANCEL)
+        self.say.status(order, st.PENDING_CANCEL)
         self.exchange.end(order, "")
         return None
 
     def cancel_all(self) -> None:
         for order in self.books.live():
             self.exchange.end(order, "")
+
+    def lose_staged(self) -> None:
+        """Orders that were never transmitted live in TWS only: a restart loses them."""
+        self._staged.clear()
+
+    def resume(self, books: Books) -> None:
+        """Takes over the books of an earlier run; working orders go on working."""
+        self.books = books
+        for order in books.live():
+            if not order.held_for_parent:
+                self.exchange.adopt(order)
 
     # What the exchange did (Reports)
 
@@ -200,21 +175,20 @@ class Broker:
         order.status = st.FILLED if order.remaining <= 0 else st.SUBMITTED
         fill = self._execution(order, shares, price_usd, ts_ns, fee, realized)
         self.books.executions.append(fill)
-        self._say(order, lambda version: order_replies.execution(fill, replies.NO_ID, version))
-        self._say_order(order)
+        self.say.execution(fill)
+        self.say.order(order)
         if order.done:
             self.exchange.withdraw(order)
             self._complete(order, f"Filled Size: {order.filled:g}", ts_ns)
-            charged = copy.copy(order)
-            self._say(order, lambda version: order_replies.open_order(charged, version))
-        self._say(order, lambda _version: order_replies.commission(fill))
-        self.announce_position_change()
+            self.say.whole_order(order)
+        self.say.commission(fill)
+        self.say.position_changed()
         self._one_cancels_all(order, shares)
         if order.status == st.FILLED:
             self._release_children(order)
 
     def status_changed(self, order: Order) -> None:
-        self._say_order(order)
+        self.say.order(order)
 
     def ended(self, order: Order, reason: str, ts_ns: int) -> None:
         """Cancelled or expired."""
@@ -223,10 +197,29 @@ class Broker:
         order.status = st.CANCELLED
         order.why_held = ""
         self._complete(order, reason or "Cancelled by Trader", ts_ns)
-        self._say_status(order)
-        self._say_error(order, 202, f"{CANCELLED_TEXT}{reason}")
-        for child in self._children(order):
+        self.say.status(order)
+        self.say.error(order, 202, f"{CANCELLED_TEXT}{reason}")
+        for child in self.books.children(order):
             self.exchange.end(child, "")
+
+    def correct_last_execution(self, price_usd: float) -> bool:
+        """Tells the newest fill again at another price, as IB does: same id, revision up by one."""
+        if not self.books.executions:
+            return False
+        old = self.books.executions[-1]
+        root, _, revision = old.exec_id.rpartition(".")
+        fill = replace(old, exec_id=f"{root}.{int(revision) + 1:02d}", price_usd=price_usd)
+        self.books.executions[-1] = fill
+        change = (old.price_usd - price_usd) * old.side * old.shares
+        self.account.move_cash(round(change, 2))
+        position = self.account.smh
+        if position.shares:
+            position.average_usd -= change / position.shares
+        position.traded_usd += change
+        self.say.execution(fill)
+        self.say.commission(fill)
+        self.say.position_changed()
+        return True
 
     # Order life cycle
 
@@ -236,41 +229,36 @@ class Broker:
         return Order(
             client_id=client_id,
             order_id=order_id,
-            perm_id=self._next_perm_id(),
+            perm_id=self.books.next_perm_id(),
             instrument=instrument,
             exchange=exchange,
             ticket=ticket,
             placed_ns=self.now_ns,
         )
 
-    def _next_perm_id(self) -> int:
-        self.books.last_perm_id += 1
-        return self.books.last_perm_id
-
-    def _enter(self, order: Order) -> Refusal | None:
+    def _enter(self, order: Order) -> None:
         """The order reaches IB: refused, held or worked."""
         self.books.orders_placed += order.client_id != MANUAL_CLIENT or order.order_id != 0
         if self.switches.lose_orders > 0:
             self.switches.lose_orders -= 1
-            return None
+            return
         refusal = None if order.liquidation else self._house_refusal(order)
         self.books.orders[order.perm_id] = order
         if refusal is not None:
             self._refuse(order, refusal)
-            return NO_REFUSAL
+            return
         order.status = st.PRE_SUBMITTED
         order.held_for_parent = self._waits_for_parent(order)
         order.why_held = "trigger" if order.waits_for_trigger else ""
         if self.switches.tif_preset_notice:
-            self._say_error(order, 10349, "Order TIF was set to DAY based on order preset.")
-        self._say_order(order)
+            self.say.error(order, 10349, "Order TIF was set to DAY based on order preset.")
+        self.say.order(order)
         if not order.held_for_parent:
             self._work(order)
-        return None
 
     def _work(self, order: Order) -> None:
         if self._waits_for_open(order):
-            self._say_error(order, 399, self._held_text(order))
+            self.say.error(order, 399, self._held_text(order))
         if order.ticket.tif == "GTD":
             self.exchange.at(
                 read_instant_ns(order.ticket.good_till), lambda _ts: self.exchange.end(order, "")
@@ -281,8 +269,8 @@ class Broker:
         code, text = refusal
         order.status = st.INACTIVE
         self._complete(order, text, self.now_ns)
-        self._say_error(order, code, text)
-        self._say_order(order)
+        self.say.error(order, code, text)
+        self.say.order(order)
 
     def _house_refusal(self, order: Order) -> Refusal | None:
         """Everything that depends on the moment: injected, hours, crowding, margin."""
@@ -324,11 +312,11 @@ class Broker:
             order.quantity = order.filled
             order.status = st.FILLED
             self._complete(order, f"Filled Size: {order.filled:g}", self.now_ns)
-            self._say_order(order)
+            self.say.order(order)
             return None
         order.triggered = order.triggered and ticket.order_type == old.order_type
         order.stop_usd = ticket.trail_stop_usd
-        self._say_order(order)
+        self.say.order(order)
         if not order.held_for_parent:
             self.exchange.work(order)
         return None
@@ -350,10 +338,10 @@ class Broker:
         impact = MarginImpact(before, before, equity, after, after, equity - fee, fee)
         early = self.switches.early_what_if
         unset = UNSET_FLOAT_TEXT if early else order_replies.PENDING_MARGIN
-        self._tell(
+        self.say.tell(
             client_id, lambda version: order_replies.open_order(order, version, unset_margin=unset)
         )
-        self._tell(client_id, lambda version: order_replies.open_order(order, version, impact))
+        self.say.tell(client_id, lambda version: order_replies.open_order(order, version, impact))
         return None
 
     def _staged_family(
@@ -374,33 +362,19 @@ class Broker:
         parent = self.books.find(order.client_id, order.ticket.parent_id)
         return bool(order.ticket.parent_id) and parent is not None and parent.status != st.FILLED
 
-    def _children(self, order: Order) -> list[Order]:
-        if not order.order_id:
-            return []
-        return [
-            child
-            for child in self.books.live()
-            if child.client_id == order.client_id and child.ticket.parent_id == order.order_id
-        ]
-
     def _release_children(self, order: Order) -> None:
-        for child in self._children(order):
+        for child in self.books.children(order):
             if child.held_for_parent:
                 child.held_for_parent = False
                 self._work(child)
 
     def _one_cancels_all(self, order: Order, shares: float) -> None:
         """OCA: any fill cancels the rest of the group (type 1) or shrinks it in proportion."""
-        group = order.ticket.oca_group
-        if not group:
-            return
         share = shares / order.quantity
-        for other in self.books.live():
-            if other is order or other.ticket.oca_group != group:
-                continue
+        for other in self.books.group(order):
             if order.ticket.oca_type in {2, 3} and order.status != st.FILLED:
                 other.quantity = max(other.filled, other.quantity - round(other.quantity * share))
-                self._say_order(other)
+                self.say.order(other)
             else:
                 self.exchange.end(other, "")
 
@@ -451,79 +425,3 @@ class Broker:
             commission_usd=fee,
             realized_usd=realized,
         )
-
-    # Words out
-
-    def _say_order(self, order: Order) -> None:
-        """The pair every change brings: the whole order, then its status."""
-        shown = copy.copy(order)
-        self._say(order, lambda version: order_replies.open_order(shown, version))
-        self._say(order, lambda version: order_replies.order_status(shown, version))
-
-    def _say_status(self, order: Order, status: str = "") -> None:
-        shown = copy.copy(order)
-        self._say(order, lambda version: order_replies.order_status(shown, version, status))
-
-    def _say_error(self, order: Order, code: int, text: str) -> None:
-        order_id = order.order_id
-        self._say(order, lambda version: replies.error(order_id, code, text, version))
-
-    def _say(self, order: Order, encode: Encode) -> None:
-        self._tell(order.client_id, encode)
-
-    def _tell(self, client_id: int, encode: Encode) -> None:
-        if not self.link_up:
-            self._missed.append((client_id, encode))
-        elif self.outlet is not None:
-            self.outlet.to_client(client_id, encode)
-
-    def correct_last_execution(self, price_usd: float) -> bool:
-        """Tells the newest fill again at another price, as IB does: same id, revision up by one."""
-        if not self.books.executions:
-            return False
-        old = self.books.executions[-1]
-        root, _, revision = old.exec_id.rpartition(".")
-        fill = replace(old, exec_id=f"{root}.{int(revision) + 1:02d}", price_usd=price_usd)
-        self.books.executions[-1] = fill
-        change = (old.price_usd - price_usd) * old.side * old.shares
-        self.account.move_cash(round(change, 2))
-        position = self.account.smh
-        if position.shares:
-            position.average_usd -= change / position.shares
-        position.traded_usd += change
-        self._tell(
-            fill.client_id, lambda version: order_replies.execution(fill, replies.NO_ID, version)
-        )
-        self._tell(fill.client_id, lambda _version: order_replies.commission(fill))
-        self.announce_position_change()
-        return True
-
-    def forget_before(self, ts_ns: int) -> None:
-        """Drops fills and done orders that no request can reach any more."""
-        books = self.books
-        books.executions = [fill for fill in books.executions if fill.ts_ns >= ts_ns]
-        books.orders = {
-            perm_id: order
-            for perm_id, order in books.orders.items()
-            if not order.done or order.completed_ns >= ts_ns
-        }
-
-    def lose_staged(self) -> None:
-        """Orders that were never transmitted live in TWS only: a restart loses them."""
-        self._staged.clear()
-
-    def resume(self, books: Books) -> None:
-        """Takes over the books of an earlier run; working orders go on working."""
-        self.books = books
-        for order in books.live():
-            if not order.held_for_parent:
-                self.exchange.adopt(order)
-
-    def announce_position_change(self) -> None:
-        if self.link_up and self.outlet is not None:
-            self.outlet.position_changed()
-
-
-def foreign_position(instrument: Instrument, shares: float, price_usd: float) -> Position:
-    """A holding outside the market, valued at a fixed price."""
-    return Position(instrument, shares, price_usd, fixed_price_usd=price_usd)

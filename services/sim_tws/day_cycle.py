@@ -83,7 +83,7 @@ class DayCycle:
 
     def _corporate_actions(self, day: date) -> None:
         """Splits change shares and average cost and end GTC orders; dividends pay cash."""
-        self._broker.forget_before(instant_ns(day - timedelta(days=1), 0))
+        self._broker.books.forget_before(instant_ns(day - timedelta(days=1), 0))
         actions = self._broker.tape.actions_on(day)
         for action in actions:
             if action.kind == "split":
@@ -94,7 +94,7 @@ class DayCycle:
                 else:
                     account.move_cash(round(account.smh.shares * action.value, 2))
         if actions:
-            self._broker.announce_position_change()
+            self._broker.say.position_changed()
 
     def _check_margin(self, ts_ns: int, session: SessionTimes) -> None:
         """IB sells without asking when excess liquidity is negative."""

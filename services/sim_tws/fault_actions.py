@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from common.clock import SECOND_NS, host_ns
-from services.sim_tws.account import Account
-from services.sim_tws.broker import foreign_position as foreign
+from services.sim_tws.account import Account, Position
 from services.sim_tws.contracts import SMH
 from services.sim_tws.market import SYMBOLS
 from services.sim_tws.orders import Ticket
@@ -250,9 +249,11 @@ def foreign_position(server: Server, args: Args) -> None:
         long_name=args["symbol"], stock_type="COMMON", tradable=False,
     )  # fmt: skip
     account = server.broker.account
-    account.positions[con_id] = foreign(instrument, args["shares"], args["price"])
+    account.positions[con_id] = Position(
+        instrument, args["shares"], args["price"], fixed_price_usd=args["price"]
+    )
     account.move_cash(-args["shares"] * args["price"])
-    server.broker.announce_position_change()
+    server.broker.say.position_changed()
 
 
 def margin_rate(server: Server, args: Args) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.sim_tws import contracts, order_replies, requests
-from services.sim_tws.broker import MANUAL_CLIENT, NO_REFUSAL, Broker
+from services.sim_tws.broker import MANUAL_CLIENT, Broker
 from services.sim_tws.market_time import new_york_date, read_instant_ns
 from services.sim_tws.order_checks import READ_ONLY_TEXT
 from services.sim_tws.orders import Execution, Order
@@ -42,7 +42,7 @@ class OrderDesk:
             return
         exchange = request.contract.exchange
         refusal = self._broker.place(client_id, order_id, found[0], exchange, request.ticket)
-        if refusal is not None and refusal != NO_REFUSAL:
+        if refusal is not None:
             session.error(order_id, *refusal)
 
     def cancel(self, session: Session, request: requests.CancelOrder) -> None:

@@ -6,6 +6,8 @@ day passes in `NIGHT_HOST_S`, as if it were skipped, but in order.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from common.clock import MINUTE_NS, SECOND_NS, Segment, host_ns
 from services.sim_tws.market import Market
 
@@ -21,7 +23,8 @@ class OwnClock:
         """Starts at `start_ns`; a whole session takes `session_host_s`, or its real length."""
         self._market = market
         self._session_host_s = session_host_s
-        self._segment = self._next(start_ns, host_ns())
+        first = self._next(start_ns, 0)
+        self._segment = replace(first, host_ns=host_ns())
 
     def now_ns(self) -> int:
         now = host_ns()

@@ -10,7 +10,8 @@ from typing import Any
 from common.clock import Clock, host_ns
 from services.sim_tws import replies, requests
 from services.sim_tws.account_desk import AccountDesk
-from services.sim_tws.broker import Broker, Encode
+from services.sim_tws.announcer import Encode
+from services.sim_tws.broker import Broker
 from services.sim_tws.data_desk import DataDesk
 from services.sim_tws.day_cycle import DayCycle
 from services.sim_tws.history_desk import HistoryDesk
@@ -56,7 +57,7 @@ class Server:
         self.history = HistoryDesk(broker.tape, broker.switches, self.data)
         self.cycle = DayCycle(broker)
         self._handlers = self._table()
-        broker.outlet = self
+        broker.say.outlet = self
 
     # Life
 

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from services.sim_tws import replies, wire
-from services.sim_tws.requests import BadRequestError, Request, StartApi, parse
+from services.sim_tws.request_parser import BadRequestError, parse
+from services.sim_tws.requests import Request, StartApi
 from services.sim_tws.subscriptions import Subscriptions
 from services.sim_tws.wire import FrameReader, ProtocolError
 

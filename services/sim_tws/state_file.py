@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.sim_tws.broker import Books
+from services.sim_tws.books import Books
 
 
 @dataclass(slots=True)

@@ -92,9 +92,7 @@ def test_a_senseless_order_is_refused(raw: Raw, sim: SimThread, field: str, valu
     assert sim.do(sim.broker.books.live) == []
 
 
-def test_random_bytes_never_stop_the_server(
-    raw: Raw, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_random_bytes_never_stop_the_server(raw: Raw, caplog: pytest.LogCaptureFixture) -> None:
     rng = random.Random(1)
     alphabet = [b"\0", b"1", b"2", b"9", b"-", b"nan", b"SMH", b"STK", b"\xff", b"1e400", b""]
     for number in range(60):
