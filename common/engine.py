@@ -346,7 +346,7 @@ class Engine:
         beat = Heartbeat(
             pid=pid,
             ready=not self.unready(),
-            busy=bool(self._memory.open) or self.decider.busy(self.state),
+            busy=self.busy(),
             caught_up_ns=self._clock.now_ns(),
             build=self._build,
             settings_hash=self.settings.hash(),
@@ -354,6 +354,10 @@ class Engine:
             said=said,
         )
         self._outlet.say(wire.encode_fact(self._envelope(beat, 0)))
+
+    def busy(self) -> bool:
+        """Whether a command of ours is open, or the decider has an order or question under way."""
+        return bool(self._memory.open) or bool(self.decider.busy(self.state))
 
     def unready(self) -> str:
         """Why this service is not ready, or ""."""

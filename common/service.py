@@ -107,6 +107,7 @@ class _Driver:
         self._journal_dir = journal.folder
         self._pid = os.getpid()
         self._beat_ns = 0
+        self._beat_busy = False
         self._tick_ns = 0
         self._disk_ns = 0
 
@@ -123,8 +124,10 @@ class _Driver:
             disk = os.statvfs(self._journal_dir)
             self.engine.disk_state(disk.f_bavail * disk.f_frsize / 1e6)
         self.engine.settle()
-        if now_ns - self._beat_ns >= self.beat_s * SECOND_NS:
-            self._beat_ns = now_ns
+        busy = self.engine.busy()
+        # An order under way is told at once: a simulated market slows down for it.
+        if busy != self._beat_busy or now_ns - self._beat_ns >= self.beat_s * SECOND_NS:
+            self._beat_ns, self._beat_busy = now_ns, busy
             self.engine.heartbeat(self._pid)
 
 

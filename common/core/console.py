@@ -6,8 +6,6 @@ console's file, the newest are offered again at each start, and the edge leaves 
 
 from __future__ import annotations
 
-from datetime import date
-
 from msgspec import Struct, field
 
 from common import settings as settings_file
@@ -90,9 +88,11 @@ class State(Struct):
     shares: int | None = None
     protected_by: str = ""
     data_seen: bool = False
-    days: dict[date, DaySummary] = field(default_factory=dict)
+    days: list[DaySummary] = field(default_factory=list)
+    ended: RunEnded | None = None
+    ended_host_ns: int = 0
     pages: dict[str, Page] = field(default_factory=dict)
-    commands: dict[int, str] = field(default_factory=dict)
+    commands: list[RunAlertCommand] = field(default_factory=list)
     next_command: int = 0
     answered: list[str] = field(default_factory=list)
     outcome: Outcome | None = None
@@ -120,8 +120,8 @@ def evolve(state: State, now: Now, message: Message) -> None:
             for pending in state.pending.values():
                 pending.due_ns = now.host_ns
         case RunBegan(run=run) if run != state.run:
-            state.run, state.shown, state.pending, state.days = run, {}, {}, {}
-            state.data_seen, state.shares, state.outcome = False, None, None
+            state.run, state.shown, state.pending, state.days = run, {}, {}, []
+            state.data_seen, state.shares, state.ended, state.outcome = False, None, None, None
         case Alert():
             _take_alert(state, now, message)
         case AckAlerts():
@@ -175,20 +175,21 @@ def _take_fact(state: State, now: Now, message: Message) -> None:
             state.baseline = message
         case RiskState(shares=shares, protected_by=protected_by):
             state.shares, state.protected_by = shares, protected_by
-        case DaySummary(day=day):
-            state.days[day] = message
+        case DaySummary():
+            state.days.append(message)
+        case RunEnded():
+            state.ended, state.ended_host_ns = message, now.host_ns
         case _:
             pass
 
 
 def _take_command(state: State, now: Now, message: RunAlertCommand | AlertRan) -> None:
+    waiting = [command for command in state.commands if command.number != message.number]
     if isinstance(message, AlertRan):
-        state.commands.pop(message.number, None)
+        state.commands = waiting
         return
-    state.commands[message.number] = message.text
+    state.commands = [*waiting, message][-COMMANDS_WAITING_MAX:]
     state.next_command = max(state.next_command, message.number + 1)
-    for waiting in list(state.commands)[:-COMMANDS_WAITING_MAX]:
-        del state.commands[waiting]
     for page in state.pages.values():
         if page.text == message.text:
             page.again_ns = now.host_ns + _repeat_ns(state)
@@ -257,7 +258,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
     """Lines, alerts and answers for one message."""
     match message:
         case Started():
-            return [RunAlertCommand(number=n, text=text) for n, text in state.commands.items()]
+            return list(state.commands)
         case RunBegan():
             again: list[Message] = list(state.recent)
             return again if state.outcome is None else [*again, state.outcome]
@@ -265,7 +266,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             said = _Said(state)
             _tell_due(said, now)
             _repeat_pages(said, now)
-            return said.messages(now)
+            return [*said.messages(now), *_outcome(state, now)]
         case AckAlerts(key=key):
             return _acknowledge(state, now, key)
         case TestAlert(key=key):
@@ -274,9 +275,6 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             said = _Said(state)
             said.line(lines.shutdown(state.shares, state.protected_by))
             return said.messages(now)
-        case RunEnded():
-            days = tuple(state.days[day] for day in sorted(state.days))
-            return [] if state.outcome else [Outcome(refused="", days=days)]
         case _:
             said = _Said(state)
             _tell(said, now, message)
@@ -344,6 +342,16 @@ def _tell_standing(said: _Said) -> None:
     if state.baseline is not None:
         day = state.baseline.day.isoformat()
         said.standing("baseline", day, lines.day_start(state.baseline))
+
+
+def _outcome(state: State, now: Now) -> list[Message]:
+    """The run's end, once its last day is summed up: two speakers, so either may come first."""
+    if state.ended is None or state.outcome is not None:
+        return []
+    complete = len(state.days) >= state.ended.days
+    if not complete and now.host_ns - state.ended_host_ns < PATIENCE_NS:
+        return []
+    return [Outcome(refused="", days=tuple(state.days))]
 
 
 def _refusal(state: State, message: Message) -> list[Message]:
