@@ -13,7 +13,7 @@ from pathlib import Path
 
 from common import settings as settings_file
 from common.bystander import Bystander
-from common.clock import SECOND_NS, ClockWriter, host_ns
+from common.clock import MINUTE_NS, SECOND_NS, ClockWriter, host_ns
 from common.core import pace
 from common.core.pace import Beaten, SessionTimes
 from common.messages import Pace, RunEnded
@@ -42,7 +42,9 @@ def main() -> None:
     if hold_lock(run_dir / f"{PACER}.lock") is None:
         raise SystemExit("a second pacer is running; this one stops")
     bystander = Bystander(PACER, run_dir, settings, writer.reader, build_hash())
-    pacer = Pacer(bystander, writer, sessions, settings.simulation.seconds_per_day)
+    entry_ns = int(settings.entry.minutes_before_close * MINUTE_NS)
+    seconds_per_day = settings.simulation.seconds_per_day
+    pacer = Pacer(bystander, writer, sessions, seconds_per_day, entry_ns)
     stopping = False
 
     def stop(_signal: int, _frame: object) -> None:
@@ -86,11 +88,12 @@ class Pacer:
         writer: ClockWriter,
         sessions: list[SessionTimes],
         seconds_per_day: float,
+        entry_before_close_ns: int,
     ) -> None:
         self._bystander = bystander
         self._writer = writer
         self._sessions = sessions
-        self._plan = pace.stretches(sessions, seconds_per_day)
+        self._plan = pace.stretches(sessions, seconds_per_day, entry_before_close_ns)
         self._beats: dict[str, Beaten | None] = dict.fromkeys(MUST_KEEP_UP)
         self._unready_since_ns: int | None = None
         self._beat_ns = 0

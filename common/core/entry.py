@@ -59,16 +59,43 @@ def decide(state: State, now: Now) -> list[Message]:
     if session is None or day is None or day.day != session.day:
         return []
     times = window(state, session)
-    out: list[Message] = []
+    if state.shares or day.entry_done or state.entry is not None:
+        return []
     if times.readiness_ns <= now.market_ns < times.until_ns and not day.readiness_said:
-        out.append(GoNoGo(day=session.day, checks=tuple(checks(state, now))))
-    if now.market_ns < times.from_ns or state.shares or day.entry_done or state.entry is not None:
-        return out
-    if day.entry_over == day.last_refusal != "" or now.market_ns >= session.close_ns:
-        return out  # said already, and nothing this session can change it
+        return _readiness(state, now, session, times)
+    if not times.from_ns <= now.market_ns < session.close_ns:
+        return []
+    if day.entry_over == day.last_refusal != "":
+        return []  # said already, and nothing this session can change it
     refusal = _refusal(state, now, times)
     wanted = _enter(state, now, session, times) if refusal is None else [refusal]
-    return out + [message for message in wanted if not _said_before(day, message)]
+    return [message for message in wanted if not _said_before(day, message)]
+
+
+def _readiness(state: State, now: Now, session: Session, times: Window) -> list[Message]:
+    """The go / no-go line, with the margin of the intended size once the what-if has answered."""
+    found = checks(state, now)
+    if all(check.ok for check in found) and state.settings.margin.check != "off":
+        wanted, equity = _wanted(state)
+        if state.preview is None:
+            if not state.preview_asked:
+                return _ask_preview(state, now, session, max(1, wanted), times)
+            if 0 <= now.host_ns - state.preview_host_ns < PREVIEW_PATIENCE_NS:
+                return []
+        found.append(_margin(state, wanted, equity))
+    return [GoNoGo(day=session.day, checks=tuple(found))]
+
+
+def _margin(state: State, wanted: int, equity: float) -> Check:
+    if state.preview is None or state.preview.problem:
+        problem = state.preview.problem if state.preview else "the broker gave no what-if"
+        return Check(name="margin", ok=False, detail=problem[:TEXT_MAX])
+    allowed, why = _margin_limit(state, wanted, equity)
+    if allowed >= wanted:
+        return Check(name="margin", ok=True, detail=f"{wanted} shares fit")
+    refused = state.settings.margin.check == "refuse" or allowed < 1
+    detail = f"{allowed} of {wanted} shares fit: {why}"
+    return Check(name="margin", ok=not refused, detail=detail)
 
 
 def _said_before(day: Day, message: Message) -> bool:
@@ -258,14 +285,9 @@ def _refusal(state: State, now: Now, times: Window) -> EntryRefused | None:
 
 def _enter(state: State, now: Now, session: Session, times: Window) -> list[Message]:
     """The order, after the margin preview it rests on."""
-    account, quote, target = state.account, state.quote, state.target
-    assert account is not None
-    assert quote is not None
-    assert target is not None
-    equity = capped(state, account.net_liquidation_usd)
-    wanted = rules.shares_for(equity, target.leverage, quote.mark_usd)
+    wanted, equity = _wanted(state)
     if wanted < 1:
-        reason = f"${equity:,.2f} at {target.leverage:g}x buys less than one share"
+        reason = f"${equity:,.2f} of equity buys less than one share at the target leverage"
         return [EntryRefused(day=session.day, reason=reason, final=True)]
     if state.settings.margin.check != "off":
         preview = state.preview
@@ -274,6 +296,16 @@ def _enter(state: State, now: Now, session: Session, times: Window) -> list[Mess
             return problem + _ask_preview(state, now, session, wanted, times)
         return _clamped(state, session, wanted, equity, times)
     return [_order(state, session, wanted, times)]
+
+
+def _wanted(state: State) -> tuple[int, float]:
+    """Shares at the table's leverage, and the equity they are sized on."""
+    account, quote, target = state.account, state.quote, state.target
+    assert account is not None
+    assert quote is not None
+    assert target is not None
+    equity = capped(state, account.net_liquidation_usd)
+    return rules.shares_for(equity, target.leverage, quote.mark_usd), equity
 
 
 def _preview_problem(session: Session, problem: str) -> list[Message]:

@@ -1,14 +1,14 @@
 """The plan of a simulated day: how fast market time runs, and when it must wait.
 
-A session takes about `simulation.seconds_per_day` of host time: nearly half of it for the minutes
-in which everything happens (around the open, the last minutes and the close), nearly half for the
-quiet hours, the rest for the night. Market time is never more than two steps ahead of the slowest
+A session takes about `simulation.seconds_per_day` of host time: half of it for the minutes in which
+everything happens (around the open, the entry and the close), a third for the quiet hours, the
+rest for the evening and the night. Market time is never more than two steps ahead of the slowest
 service, and no step passes the end of a stretch, so nothing that matters is run past at speed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from common.clock import MINUTE_NS, SECOND_NS
@@ -19,11 +19,12 @@ FRESH_NS = 3 * SECOND_NS // 10  # host time for which a heartbeat counts
 BUSY_SPEED = 20.0  # while an order or a question is under way
 WALK_AFTER_NS = 10 * SECOND_NS  # a service that lives but is not ready stops the market so long
 
-# Shares of a day's host seconds.
-SLOW_SHARE = 0.45
-QUIET_SHARE = 0.40
-SETTLE_SHARE = 0.10
-NIGHT_SHARE = 0.05
+# Shares of a day's host seconds, by gait.
+SHARE = {"crawl": 0.20, "slow": 0.30, "quiet": 0.35, "settle": 0.10, "night": 0.05}
+
+# At the open, at the entry and at the close each second matters.
+CRAWL_BEFORE_NS = 5 * SECOND_NS
+CRAWL_AFTER_NS = 30 * SECOND_NS
 
 BEFORE_OPEN_NS = 1 * MINUTE_NS
 AFTER_OPEN_NS = 5 * MINUTE_NS
@@ -65,33 +66,54 @@ class Step(NamedTuple):
     held_by: str
 
 
-def stretches(sessions: Sequence[SessionTimes], seconds_per_day: float) -> list[Stretch]:
+def stretches(
+    sessions: Sequence[SessionTimes], seconds_per_day: float, entry_before_close_ns: int
+) -> list[Stretch]:
     """The plan for some sessions in order; the last ends `SETTLE_NS` after its close."""
     plan: list[Stretch] = []
     begin_ns = sessions[0].open_ns - WARM_UP_NS
     for number, session in enumerate(sessions):
-        slow_open_ns = session.open_ns - BEFORE_OPEN_NS
-        quiet_ns = session.open_ns + AFTER_OPEN_NS
-        slow_close_ns = session.close_ns - BEFORE_CLOSE_NS
-        night_ns = session.close_ns + AFTER_CLOSE_NS
-        last = number == len(sessions) - 1
-        next_ns = session.close_ns + SETTLE_NS if last else sessions[number + 1].open_ns
-        slow_ns = (quiet_ns - slow_open_ns) + (night_ns - slow_close_ns)
-        slow = _speed(slow_ns, SLOW_SHARE * seconds_per_day)
-        quiet = _speed(slow_close_ns - quiet_ns, QUIET_SHARE * seconds_per_day)
-        settled_ns = session.close_ns + SETTLE_NS
-        settle = _speed(settled_ns - night_ns, SETTLE_SHARE * seconds_per_day)
-        night = _speed(next_ns - settled_ns, NIGHT_SHARE * seconds_per_day)
-        if begin_ns < slow_open_ns:
-            plan.append(Stretch(slow_open_ns, night))
-        plan.append(Stretch(quiet_ns, slow))
-        plan.append(Stretch(slow_close_ns, quiet))
-        plan.append(Stretch(night_ns, slow))
-        plan.append(Stretch(settled_ns, settle))
-        if not last:
-            plan.append(Stretch(next_ns - BEFORE_OPEN_NS, night))
+        following = sessions[number + 1] if number + 1 < len(sessions) else None
+        gaits = _gaits(session, following, entry_before_close_ns)
+        took_ns = dict.fromkeys(SHARE, 0)
+        for gait, from_ns, until_ns in _spans(gaits, begin_ns):
+            took_ns[gait] += until_ns - from_ns
+        for gait, _, until_ns in _spans(gaits, begin_ns):
+            plan.append(Stretch(until_ns, _speed(took_ns[gait], SHARE[gait] * seconds_per_day)))
         begin_ns = plan[-1].end_ns
     return plan
+
+
+def _gaits(
+    session: SessionTimes, following: SessionTimes | None, entry_before_close_ns: int
+) -> list[tuple[str, int]]:
+    """One session's gaits in order, each with the instant until which it lasts (UTC ns)."""
+    open_ns, close_ns = session
+    entry_ns = close_ns - entry_before_close_ns
+    gaits = [
+        ("night", open_ns - BEFORE_OPEN_NS),
+        ("slow", open_ns - CRAWL_BEFORE_NS),
+        ("crawl", open_ns + CRAWL_AFTER_NS),
+        ("slow", open_ns + AFTER_OPEN_NS),
+        ("quiet", close_ns - BEFORE_CLOSE_NS),
+        ("slow", entry_ns - CRAWL_BEFORE_NS),
+        ("crawl", entry_ns + CRAWL_AFTER_NS),
+        ("slow", close_ns - CRAWL_BEFORE_NS),
+        ("crawl", close_ns + CRAWL_AFTER_NS),
+        ("slow", close_ns + AFTER_CLOSE_NS),
+        ("settle", close_ns + SETTLE_NS),
+    ]
+    if following is not None:
+        gaits.append(("night", following.open_ns - BEFORE_OPEN_NS))
+    return gaits
+
+
+def _spans(gaits: Sequence[tuple[str, int]], begin_ns: int) -> Iterator[tuple[str, int, int]]:
+    """The gaits as spans from `begin_ns` on; one that ended before has none."""
+    for gait, until_ns in gaits:
+        if until_ns > begin_ns:
+            yield gait, begin_ns, until_ns
+            begin_ns = until_ns
 
 
 def _speed(market_ns: int, host_s: float) -> float:

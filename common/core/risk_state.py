@@ -328,6 +328,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
         case GoNoGo():
             if state.day is not None:
                 state.day.readiness_said = True
+            state.preview, state.preview_asked = None, ""
         case EntryRefused():
             if state.day is not None:
                 state.day.last_refusal = message.reason

@@ -35,7 +35,7 @@ def beat(
 
 @pytest.mark.parametrize("seconds_per_day", [3.0, 15.0, 120.0])
 def test_a_day_takes_the_host_seconds_asked_for(seconds_per_day: float) -> None:
-    plan = pace.stretches(SESSIONS, seconds_per_day)
+    plan = pace.stretches(SESSIONS, seconds_per_day, 5 * MINUTE_NS)
     market_ns, host_s = SESSIONS[0].open_ns - pace.WARM_UP_NS, 0.0
     for stretch in plan:
         host_s += (stretch.end_ns - market_ns) / SECOND_NS / stretch.speed
@@ -44,7 +44,7 @@ def test_a_day_takes_the_host_seconds_asked_for(seconds_per_day: float) -> None:
 
 
 def test_the_plan_never_runs_backwards_and_ends_when_the_last_day_has_settled() -> None:
-    plan = pace.stretches(SESSIONS, 15.0)
+    plan = pace.stretches(SESSIONS, 15.0, 5 * MINUTE_NS)
     assert all(before.end_ns < after.end_ns for before, after in pairwise(plan))
     assert plan[-1].end_ns == SESSIONS[-1].close_ns + pace.SETTLE_NS
     assert pace.days_done(SESSIONS, plan[-1].end_ns) == 3
@@ -52,7 +52,7 @@ def test_the_plan_never_runs_backwards_and_ends_when_the_last_day_has_settled() 
 
 @pytest.mark.parametrize("minute", [0, 4, 380, 385, 389, 391])
 def test_the_open_the_entry_and_the_close_are_slower_than_the_quiet_hours(minute: int) -> None:
-    plan = pace.stretches(SESSIONS, 15.0)
+    plan = pace.stretches(SESSIONS, 15.0, 5 * MINUTE_NS)
 
     def speed_at(ts_ns: int) -> float:
         return next(s.speed for s in plan if s.end_ns > ts_ns)
@@ -61,8 +61,8 @@ def test_the_open_the_entry_and_the_close_are_slower_than_the_quiet_hours(minute
 
 
 def test_a_day_as_long_as_the_real_one_runs_at_speed_one() -> None:
-    assert all(s.speed >= 1.0 for s in pace.stretches(SESSIONS, 86_400.0))
-    assert min(s.speed for s in pace.stretches(SESSIONS, 86_400.0)) == 1.0
+    assert all(s.speed >= 1.0 for s in pace.stretches(SESSIONS, 86_400.0, 5 * MINUTE_NS))
+    assert min(s.speed for s in pace.stretches(SESSIONS, 86_400.0, 5 * MINUTE_NS)) == 1.0
 
 
 def test_with_everybody_caught_up_the_market_runs_two_steps_ahead() -> None:
@@ -118,7 +118,7 @@ def test_after_the_plan_market_time_stands() -> None:
 def test_no_step_leaves_its_stretch_or_runs_from_the_slowest_service(
     market_s: int, behind_s: int, ready: bool, busy: bool, age_ns: int
 ) -> None:
-    plan = pace.stretches(SESSIONS, 15.0)
+    plan = pace.stretches(SESSIONS, 15.0, 5 * MINUTE_NS)
     market_ns = OPEN_NS + market_s * SECOND_NS
     slowest_ns = market_ns - behind_s * SECOND_NS
     beats = {
