@@ -23,7 +23,7 @@ DECIDERS: dict[str, str] = {
     topology.RISK: "common.core.risk",
     topology.EXECUTOR: "common.core.orders",
     topology.GATEWAY: "common.core.outbox",
-    topology.CONSOLE: "common.core.alarm",
+    topology.CONSOLE: "common.core.console",
 }
 """Which pure module decides for which service."""
 

@@ -175,13 +175,17 @@ def send_test_alert(as_json: Json = False, mode: Mode = None) -> ExitCode:
 @told
 def why(
     order: Annotated[str, typer.Argument(help="IB's order id, or ours (20250602-ENTRY-1).")],
+    everything: Annotated[bool, typer.Option("--all", help="Raw reports of TWS as well.")] = False,
     as_json: Json = False,
     mode: Mode = None,
 ) -> ExitCode:
     """The chain of causes of an order: fact, decision, order, fills, commission."""
 
     found = past.why(_any_var_dir(mode), order)
-    show_json(past.chain_as_json(found)) if as_json else show(past.chain_on_screen(found))
+    if as_json:
+        show_json(past.chain_as_json(found))
+    else:
+        show(past.chain_on_screen(found, everything=everything))
     return ExitCode.OK
 
 
@@ -240,12 +244,15 @@ def run(context: typer.Context) -> NoReturn:
 
 
 def show(renderable: Any) -> None:
-    """On the terminal, as wide as it is; in a pipe, plain and unwrapped enough to grep."""
-
-    console = Console(highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    console.print(renderable)
+    """On the terminal, as wide as it is; into a pipe wide and without padding."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(renderable)
+        return
+    console = Console(highlight=False, width=160)
+    with console.capture() as captured:
+        console.print(renderable)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def show_json(value: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from common import journal, rejudge, topology, wire
 from services.trader import journals
 from services.trader.exit_codes import CommandError, ExitCode
 from services.trader.screen import STYLES
-from services.trader.why import Chain, Step, chain, intent_of
+from services.trader.sentences import sentence
+from services.trader.why import Chain, Step, chain, essential, intent_of
 from services.trader.wording import market_time, named, one_line, usd, utc_time
 
 INTENT_ID = re.compile(r"(\d{8})-(ENTRY|EXIT)-\d{1,3}")
@@ -64,14 +66,15 @@ def _entries_around(var_dir: Path, day: str) -> list[journals.Entry]:
     ]
 
 
-def chain_on_screen(found: Chain) -> RenderableType:
+def chain_on_screen(found: Chain, *, everything: bool) -> RenderableType:
+    """Causes and story; `everything`: also TWS's raw reports and each repetition."""
     order = found.order
     limit = f" at {usd(order.limit_usd)}" if order.limit_usd else ""
     title = (
-        f"{order.intent_id}: {order.action} {order.shares:,} {order.order_type}{limit}, "
-        f"reason {order.reason}, sized at {usd(order.price_usd)}"
+        f"{order.intent_id}: {order.action} {order.shares:,} {order.order_type}{limit} "
+        f"({order.reason}), sized at {usd(order.price_usd)}"
     )
-    result = f"{found.status}: {found.filled:,} filled"
+    result = f"{found.status}, {found.filled:,} filled"
     if found.filled:
         result += f" at {usd(found.average_usd)}, commission {usd(found.commission_usd)}"
     return Group(
@@ -80,24 +83,35 @@ def chain_on_screen(found: Chain) -> RenderableType:
         Text("\nWhat it rests on", style="bold"),
         _timeline(found.causes),
         Text("\nWhat came of it", style="bold"),
-        _timeline(found.story),
+        _timeline(found.story if everything else essential(found.story)),
     )
 
 
-def _timeline(steps: tuple[Step, ...]) -> Table:
+def _timeline(steps: Sequence[Step]) -> Table:
+    """One step a row; the day stands on a row of its own where it changes."""
     table = Table.grid(padding=(0, 2))
-    for _ in range(3):
+    for _ in range(2):
         table.add_column(no_wrap=True)
     table.add_column()
+    day = ""
     for step in steps:
-        verb = f"{step.verb} {step.source}".strip() if step.source else step.verb
+        today = market_time(step.at_ns)[:10]
+        if today != day:
+            table.add_row(Text(today, style="dim"))
+            day = today
         table.add_row(
-            Text(market_time(step.at_ns, millis=True), style="dim"),
+            Text(market_time(step.at_ns, day=False, millis=True), style="dim"),
             step.service,
-            verb,
-            Text.assemble((type(step.message).__name__, "bold"), "  ", one_line(step.message)),
-        )
+            Text.assemble(
+                (_verb(step), "dim"), " ", (type(step.message).__name__, "bold"), "  ",
+                sentence(step.message),
+            ),
+        )  # fmt: skip
     return table
+
+
+def _verb(step: Step) -> str:
+    return f"heard from {step.source}:" if step.verb == "heard" else step.verb
 
 
 def chain_as_json(found: Chain) -> dict[str, Any]:
@@ -179,12 +193,12 @@ def verdicts_on_screen(verdicts: list[Verdict]) -> RenderableType:
             f"{judged.decisions:,}" if judged else "-",
             Text(text, style=STYLES["good" if verdict.identical else "bad"]),
         )
-    return Group(table, *(_difference(verdict) for verdict in verdicts))
+    return Group(table, *(_difference(v) for v in verdicts if v.judged and v.judged.difference))
 
 
 def _difference(verdict: Verdict) -> RenderableType:
-    if verdict.judged is None or verdict.judged.difference is None:
-        return Text()
+    assert verdict.judged is not None
+    assert verdict.judged.difference is not None
     found = verdict.judged.difference
     lines = [
         Text(f"\n{verdict.service}: {verdict.path}, byte {found.offset}", style="bold"),

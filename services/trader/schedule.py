@@ -25,14 +25,33 @@ def next_event(session: Session, entry: Entry, now_ns: int) -> Event | None:
     return next((event for event in events if event.at_ns > now_ns), None)
 
 
+class Window(Struct, frozen=True):
+    """From `start_ns` on (market time, UTC ns), not later than `end_ns`."""
+
+    start_ns: int
+    end_ns: int
+
+
+def entry_window(session: Session, entry: Entry, now_ns: int) -> Window | None:
+    """The entry window that is open or comes next; None when both sessions' are over."""
+    windows = (_window(session.close_ns, entry), _window(session.next_close_ns, entry))
+    return next((window for window in windows if now_ns <= window.end_ns), None)
+
+
+def _window(close_ns: int, entry: Entry) -> Window:
+    return Window(
+        close_ns - int(entry.minutes_before_close * MINUTE_NS),
+        close_ns - int(entry.last_s_before_close * SECOND_NS),
+    )
+
+
 def _cycle(open_ns: int, close_ns: int, entry: Entry) -> tuple[Event, ...]:
     ready_ns = close_ns - int(entry.readiness_minutes_before_close * MINUTE_NS)
-    entry_ns = close_ns - int(entry.minutes_before_close * MINUTE_NS)
-    last_ns = close_ns - int(entry.last_s_before_close * SECOND_NS)
+    window = _window(close_ns, entry)
     return (
         Event(open_ns, "open: baseline, pending bear exit"),
         Event(ready_ns, "go / no-go line"),
-        Event(entry_ns, "entry time"),
-        Event(last_ns, "last moment for an entry"),
+        Event(window.start_ns, "entry time"),
+        Event(window.end_ns, "last moment for an entry"),
         Event(close_ns, "close: EMAs, signal, bear check"),
     )

@@ -12,10 +12,11 @@ from common import wire
 from common.bus import Bus
 from services.trader import hearing
 from services.trader.exit_codes import CommandError, ExitCode
-from services.trader.wording import market_time, named, one_line, utc_time
+from services.trader.sentences import sentence
+from services.trader.wording import market_time, named, utc_time
 
 TOPICS: dict[str, type[m.Message]] = {fact.__name__: fact for fact in m.FACTS}
-UNASKED = frozenset({m.Heartbeat, m.Quote, m.Equity, m.BrokerPnl})
+UNASKED = frozenset({m.Heartbeat, m.Quote, m.Equity, m.BrokerPnl, m.AccountSnapshot, m.Pace})
 """Too many to read along; shown only when named."""
 
 
@@ -75,7 +76,7 @@ def line(envelope: wire.Envelope[Any]) -> str:
     """A fact as a person reads it."""
     at = market_time(envelope.market_ns, millis=True)
     topic = type(envelope.body).__name__
-    return f"{at}  {envelope.speaker:<14}  {topic:<15}  {one_line(envelope.body)}"
+    return f"{at}  {envelope.speaker:<14}  {topic:<14}  {sentence(envelope.body)}"
 
 
 def as_json(envelope: wire.Envelope[Any]) -> dict[str, Any]:

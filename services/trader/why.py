@@ -21,10 +21,14 @@ STANDING: dict[m.Reason, tuple[type[m.Message], ...]] = {
     "signal": (m.TargetPosition, m.Signal, m.AccountSnapshot, m.Quote, m.MarginPreview, m.GoNoGo),
     "test": (m.TargetPosition, m.Signal, m.AccountSnapshot, m.Quote, m.MarginPreview),
     "stop": (m.BaselineSet, m.StopHit, m.Quote, m.BrokerPnl),
-    "bear": (m.TargetPosition, m.Signal),
+    "bear": (m.Signal,),
     "flatten": (m.Flatten, m.AccountSnapshot),
 }
 """For each reason of an order, the facts that the decision rests on."""
+
+
+CONSEQUENCES = (m.BaselineSet, m.StopArmed, m.Entered, m.Exited, m.EntryRefused, m.Alert)
+"""Said on hearing of an order's life, though the order is not named in them."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -60,7 +64,9 @@ def intent_of(entries: Iterable[Entry], order_id: int) -> str | None:
 
 def chain(entries: Sequence[Entry], intent_id: str) -> Chain | None:
     """The story of `intent_id`; None when no service decided it in these records."""
-    ordered = sorted(entries, key=lambda e: (e.record.now.market_ns, e.record.now.host_ns))
+    ordered = sorted(
+        entries, key=lambda e: (e.record.now.market_ns, e.record.now.host_ns, e.offset)
+    )
     decided = next(_deciding(ordered, intent_id), None)
     if decided is None:
         return None
@@ -78,6 +84,30 @@ def chain(entries: Sequence[Entry], intent_id: str) -> Chain | None:
         average_usd=updates[-1].average_usd if updates else 0.0,
         commission_usd=sum({c.exec_id: c.commission_usd for c in commissions}.values()),
     )
+
+
+def essential(story: Sequence[Step]) -> list[Step]:
+    """The story without repetitions: each status once, the stop as it ended, no raw reports."""
+    kept: list[Step] = []
+    status = ""
+    armed = [step for step in story if isinstance(step.message, m.StopArmed)][-1:]
+    for step in story:
+        message = step.message
+        if isinstance(message, m.OrderUpdate):
+            if message.status == status and not message.reason:
+                continue
+            status = message.status
+        elif isinstance(message, m.StopArmed):
+            if step not in armed:
+                continue
+        elif isinstance(message, _TOLD_ELSEWHERE) or step.source == "TWS":
+            continue
+        kept.append(step)
+    return kept
+
+
+_TOLD_ELSEWHERE = (m.OrderBook, m.OrderState, m.Commission)
+"""The gateway's OrderUpdate says the same first; commissions stand in the sum above."""
 
 
 def _deciding(entries: Iterable[Entry], intent_id: str) -> Iterator[tuple[Entry, m.Order]]:
@@ -122,10 +152,11 @@ def _messages(entry: Entry) -> Iterator[Any]:
 def _steps(entry: Entry, names: set[str], order_ids: set[int]) -> Iterator[Step]:
     """What this record adds: words from outside, and every word of its own about the order."""
     record = entry.record
-    if record.source in ("tws", topology.TRADER) and _about(record.message, names, order_ids):
+    heard = _about(record.message, names, order_ids)
+    if heard and record.source in ("tws", topology.TRADER):
         yield _heard(entry)
     for _, output in record.outputs:
-        if _about(output, names, order_ids):
+        if _about(output, names, order_ids) or (heard and isinstance(output, CONSEQUENCES)):
             yield _said(entry, output)
 
 

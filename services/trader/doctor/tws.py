@@ -1,6 +1,7 @@
 """What TWS itself tells: account, permissions, clock and its checkboxes. No order is sent.
 
-A connection of its own with a spare client id, beside those of a running system. Assumed, because
+A connection of its own with a spare client id, beside those of a running system; it asks for the
+account's summary, because account updates may be taken away from the gateway. Assumed, because
 no real TWS could be asked: with "Read-Only API" ticked, completed orders are never answered or are
 refused with 321; a PnL that stays away for a held position means its box is not ticked.
 """
@@ -48,7 +49,9 @@ class _Visit:
         self._down = ""
         self._offset_s: float | None = None
         self._errors: list[TwsError] = []
-        self._account_rows: dict[str, tuple[str, str]] = {}
+        self._account_rows: dict[str, dict[str, tuple[str, str]]] = {}
+        self._rows: dict[str, tuple[str, str]] = {}
+        self._con_id = 0
         self._ended: set[str] = set()
         self._contracts: dict[int, list[Any]] = {}
         self._ticks: dict[int, int] = {}
@@ -84,9 +87,12 @@ class _Visit:
         kind = "paper" if account.startswith("D") else "LIVE, real money"
         yield Check(name="account", verdict="ok", found=f"{short_account(account)}, {kind}")
         client = self._connection.ib.client
-        client.reqAccountUpdates(subscribe=True, acctCode=account)
+        summary_id = client.getReqId()
+        client.reqAccountSummary(summary_id, "All", "AccountType,NetLiquidation")
         client.reqPositions()
         await self._until(lambda: {"account", "positions"} <= self._ended, self._patience_s)
+        client.cancelAccountSummary(summary_id)
+        self._rows = self._account_rows.get(account, {})
         yield self._base_currency()
         yield await self._read_only()
         for check in await self._data():
@@ -118,8 +124,8 @@ class _Visit:
     def _prepare(self, ib: Any) -> None:
         wrapper = ib.wrapper
 
-        def account_row(key: str, value: str, currency: str, _account: str) -> None:
-            self._account_rows.setdefault(key.removeprefix("$LEDGER-"), (value, currency))
+        def account_row(_id: int, account: str, tag: str, value: str, currency: str) -> None:
+            self._account_rows.setdefault(account, {})[tag] = (value, currency)
 
         def position(_account: str, contract: Contract, held: float, _cost: float) -> None:
             if contract.symbol == self._settings.strategy.symbol and contract.secType == "STK":
@@ -132,8 +138,8 @@ class _Visit:
         def pnl(*_values: float) -> None:
             self._pnl_heard = True
 
-        wrapper.updateAccountValue = account_row
-        wrapper.accountDownloadEnd = lambda _account: self._ended.add("account")
+        wrapper.accountSummary = account_row
+        wrapper.accountSummaryEnd = lambda _id: self._ended.add("account")
         wrapper.position = position
         wrapper.positionEnd = lambda: self._ended.add("positions")
         wrapper.completedOrdersEnd = lambda: self._ended.add("completed")
@@ -155,7 +161,7 @@ class _Visit:
         return Check(name="TWS API", verdict="fail", found=found, mend=mend)
 
     def _base_currency(self) -> Check:
-        value, currency = self._account_rows.get("NetLiquidation", ("", ""))
+        value, currency = self._rows.get("NetLiquidation", ("", ""))
         if not value:
             return Check(
                 name="base currency",
@@ -166,7 +172,7 @@ class _Visit:
         if currency != "USD":
             mend = "sizes are computed in USD: change the base currency in Client Portal"
             return Check(name="base currency", verdict="fail", found=currency, mend=mend)
-        kind = self._account_rows.get("AccountType", ("unknown", ""))[0]
+        kind = self._rows.get("AccountType", ("unknown", ""))[0]
         return Check(name="base currency", verdict="ok", found=f"USD (account type {kind})")
 
     async def _read_only(self) -> Check:

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from common import messages as m
+from common.clock import SECOND_NS
+from services.trader.schedule import entry_window
 from services.trader.status import market, money, system
 from services.trader.status.row import Known, Row, shares_held
 from services.trader.status.system import ServiceRow, services, warnings
+from services.trader.wording import market_time, span
 
 __all__ = ["Known", "Row", "ServiceRow", "answer", "rows", "services", "warnings"]
 
@@ -59,6 +62,8 @@ def answer(known: Known) -> Row:
 def _reasons_out(known: Known) -> list[str]:
     """Reasons in the order in which a person would mend them, none twice."""
     picture = known.picture
+    if not picture.beats:
+        return ["the system is not running"]
     reasons: list[str] = []
     if picture.silent:
         reasons.append(f"silent: {', '.join(picture.silent)}")
@@ -74,8 +79,22 @@ def _reasons_out(known: Known) -> list[str]:
             reasons.append(f"BREACHED: {risk.breached}")
         reasons.extend(risk.reasons)
         if risk.pending:
-            reasons.append(f"pending: {risk.pending}")
+            reasons.append(risk.pending)
     signal = picture.last(m.Signal)
-    if not reasons and signal is not None and signal.side == "BEAR":
-        reasons.append("the signal is BEAR")
-    return list(dict.fromkeys(reasons))
+    if signal is not None and signal.side == "BEAR":
+        reasons.append(f"the signal is BEAR (close of {signal.day})")
+    return list(dict.fromkeys(reasons)) or _waiting(known)
+
+
+def _waiting(known: Known) -> list[str]:
+    """Nothing stands in the way, so it is a matter of time."""
+    session = known.picture.last(m.Session)
+    if session is None:
+        return ["no session is known"]
+    window = entry_window(session, known.settings.entry, known.now_ns)
+    if window is None:
+        return [f"the calendar ends with {session.next_day}"]
+    if window.start_ns <= known.now_ns:
+        return ["it is entry time and nothing stands in the way"]
+    at, left = market_time(window.start_ns), span((window.start_ns - known.now_ns) / SECOND_NS)
+    return [f"waiting for the entry at {at}, in {left}"]

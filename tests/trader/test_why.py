@@ -1,0 +1,131 @@
+"""From an order back to what caused it and on to what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from itertools import count
+
+from common import messages as m
+from common import wire
+from services.trader import why
+from services.trader.journals import Entry
+from tests.trader import facts
+from tests.trader.facts import at, changed
+
+INTENT = "20250602-ENTRY-1"
+ORDER = m.Order(
+    intent_id=INTENT, day=facts.DAY, purpose="ENTRY", reason="signal", action="BUY", shares=100,
+    order_type="MKT", limit_usd=None, outside_rth=False, price_usd=408.39, deadline_ns=at(15, 59),
+)  # fmt: skip
+BAR = m.DailyBar(
+    day=date(2025, 5, 30), open_usd=1, high_usd=2, low_usd=1, close_usd=2, final=True
+)  # fmt: skip
+FILL = m.Fill(
+    exec_id="e1", revision=1, intent_id=INTENT, action="BUY", shares=100, price_usd=408.4,
+    filled_ns=at(15, 55, 2), liquidation=False,
+)  # fmt: skip
+ENTERED = m.Entered(
+    day=facts.DAY, shares=100, price_usd=408.4, leverage=3.0, equity_usd=1e6, again=False
+)
+
+
+def update(status: m.OrderStatus, filled: int) -> m.OrderUpdate:
+    return m.OrderUpdate(
+        intent_id=INTENT, order_id=7, perm_id=9, status=status, filled=filled,
+        remaining=100 - filled, average_usd=408.4, code=0, reason="",
+    )  # fmt: skip
+
+
+def day() -> Iterator[Entry]:
+    """One entry through all services, as their journals hold it."""
+    offsets = count(1)
+
+    def entry(
+        service: str, ns: int, source: str, seq: int, heard: m.Message, *said: m.Message
+    ) -> Entry:
+        numbered = tuple(
+            (number if isinstance(output, m.FACTS) else 0, output)
+            for number, output in enumerate(said, start=1)
+        )
+        now = m.Now(market_ns=ns, host_ns=ns)
+        record = wire.Record(now, source, 1, seq, heard, numbered)
+        return Entry(service, next(offsets), record)
+
+    place = m.PlaceOrder(key="place-1", deadline_ns=at(15, 59), order=ORDER)
+    submit = m.SubmitOrder(key="submit-1", deadline_ns=at(15, 59), order=ORDER)
+    yes = m.Accepted(key="place-1", note="")
+    yield entry("market_feed", at(9, 26), "tws", 0, facts.QUOTE, BAR)
+    yield entry("signal_engine", at(9, 26, 1), "market_feed", 1, BAR, facts.SIGNAL, facts.TARGET)
+    yield entry("risk_monitor", at(9, 26, 2), "signal_engine", 2, facts.TARGET)
+    yield entry("risk_monitor", at(15, 55), "", 0, m.Tick(), place)
+    yield entry("order_executor", at(15, 55, 1), "risk_monitor", 0, place, yes, submit)
+    yield entry("broker_gateway", at(15, 55, 2), "tws", 0, FILL, update("Submitted", 0), FILL)
+    yield entry("broker_gateway", at(15, 55, 2), "", 0, m.Tick(), update("Filled", 100))
+    cost = m.Commission(exec_id="e1", commission_usd=0.5)
+    yield entry("broker_gateway", at(15, 55, 3), "tws", 0, cost, cost)
+    yield entry("risk_monitor", at(15, 55, 3), "broker_gateway", 2, FILL, ENTERED)
+    other = changed(ORDER, intent_id="20250602-EXIT-1")
+    later = m.PlaceOrder(key="place-2", deadline_ns=0, order=other)
+    yield entry("risk_monitor", at(15, 56), "", 0, m.Tick(), later)
+
+
+def chain() -> why.Chain:
+    found = why.chain(list(day())[::-1], INTENT)
+    assert found is not None
+    return found
+
+
+def words(steps: tuple[why.Step, ...]) -> list[str]:
+    return [f"{step.service} {step.verb} {type(step.message).__name__}" for step in steps]
+
+
+def test_the_causes_lead_from_the_order_back_to_what_tws_said() -> None:
+    assert words(chain().causes) == [
+        "market_feed heard Quote",
+        "signal_engine heard DailyBar",
+        "signal_engine said Signal",
+        "signal_engine said TargetPosition",
+        "risk_monitor heard TargetPosition",
+    ]
+
+
+def test_the_story_leads_from_decision_to_order_fill_commission_and_entry() -> None:
+    assert words(chain().story) == [
+        "risk_monitor asked PlaceOrder",
+        "order_executor answered Accepted",
+        "order_executor asked SubmitOrder",
+        "broker_gateway heard Fill",
+        "broker_gateway said OrderUpdate",
+        "broker_gateway said Fill",
+        "broker_gateway said OrderUpdate",
+        "broker_gateway heard Commission",
+        "broker_gateway said Commission",
+        "risk_monitor said Entered",
+    ]
+
+
+def test_status_fills_and_commission_are_added_up() -> None:
+    found = chain()
+    assert (found.status, found.filled, found.commission_usd) == ("Filled", 100, 0.5)
+
+
+def test_the_short_story_leaves_out_raw_reports_and_repetitions() -> None:
+    assert words(tuple(why.essential(chain().story))) == [
+        "risk_monitor asked PlaceOrder",
+        "order_executor answered Accepted",
+        "order_executor asked SubmitOrder",
+        "broker_gateway said OrderUpdate",
+        "broker_gateway said Fill",
+        "broker_gateway said OrderUpdate",
+        "risk_monitor said Entered",
+    ]
+
+
+def test_ibs_order_id_leads_to_the_intent() -> None:
+    assert why.intent_of(day(), 7) == INTENT
+    assert why.intent_of(day(), 8) is None
+
+
+def test_an_order_that_nobody_decided_has_no_story() -> None:
+    assert why.chain(list(day()), "20250602-ENTRY-9") is None
