@@ -106,7 +106,7 @@ class Judge:
             stop_host_s=tuple(self._stop_host_s),
             connections={client: len(seen) for client, seen in self._connections.items()},
         )
-        return Verdict(tuple(self._violations), figures)
+        return Verdict(tuple(self._violations), tuple(self._ledger.executions.values()), figures)
 
     def _hear(self, fact: f.Fact) -> None:  # noqa: C901 - one line per kind of fact
         match fact:

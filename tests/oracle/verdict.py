@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+from tests.oracle.facts import Executed
 from tests.oracle.sessions import new_york_text
 
 
@@ -43,7 +44,10 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """`executions`: each once, corrections in place of what they correct, in order."""
+
     violations: tuple[Violation, ...]
+    executions: tuple[Executed, ...]
     figures: Figures
 
     def text(self) -> str:
