@@ -18,6 +18,7 @@ OPEN_NS = 1_748_871_000 * SECOND_NS  # 2025-06-02 09:30 ET
 CLOSE_NS = OPEN_NS + 390 * MINUTE_NS
 DAY_NS = 1440 * MINUTE_NS
 SESSIONS = [SessionTimes(OPEN_NS + n * DAY_NS, CLOSE_NS + n * DAY_NS) for n in range(3)]
+ENTRY_NS = 5 * MINUTE_NS  # before the close
 NOW_NS = 1_000 * SECOND_NS
 PLAN = [Stretch(CLOSE_NS, 1_000.0)]
 
@@ -35,7 +36,7 @@ def beat(
 
 @pytest.mark.parametrize("seconds_per_day", [3.0, 15.0, 120.0])
 def test_a_day_takes_the_host_seconds_asked_for(seconds_per_day: float) -> None:
-    plan = pace.stretches(SESSIONS, seconds_per_day, 5 * MINUTE_NS)
+    plan = pace.stretches(SESSIONS, seconds_per_day, ENTRY_NS)
     market_ns, host_s = SESSIONS[0].open_ns - pace.WARM_UP_NS, 0.0
     for stretch in plan:
         host_s += (stretch.end_ns - market_ns) / SECOND_NS / stretch.speed
@@ -44,7 +45,7 @@ def test_a_day_takes_the_host_seconds_asked_for(seconds_per_day: float) -> None:
 
 
 def test_the_plan_never_runs_backwards_and_ends_when_the_last_day_has_settled() -> None:
-    plan = pace.stretches(SESSIONS, 15.0, 5 * MINUTE_NS)
+    plan = pace.stretches(SESSIONS, 15.0, ENTRY_NS)
     assert all(before.end_ns < after.end_ns for before, after in pairwise(plan))
     assert plan[-1].end_ns == SESSIONS[-1].close_ns + pace.SETTLE_NS
     assert pace.days_done(SESSIONS, plan[-1].end_ns) == 3
@@ -52,7 +53,7 @@ def test_the_plan_never_runs_backwards_and_ends_when_the_last_day_has_settled() 
 
 @pytest.mark.parametrize("minute", [0, 4, 380, 385, 389, 391])
 def test_the_open_the_entry_and_the_close_are_slower_than_the_quiet_hours(minute: int) -> None:
-    plan = pace.stretches(SESSIONS, 15.0, 5 * MINUTE_NS)
+    plan = pace.stretches(SESSIONS, 15.0, ENTRY_NS)
 
     def speed_at(ts_ns: int) -> float:
         return next(s.speed for s in plan if s.end_ns > ts_ns)
@@ -60,9 +61,17 @@ def test_the_open_the_entry_and_the_close_are_slower_than_the_quiet_hours(minute
     assert speed_at(OPEN_NS + minute * MINUTE_NS) * 5 < speed_at(OPEN_NS + 120 * MINUTE_NS)
 
 
+@pytest.mark.parametrize("instant_ns", [OPEN_NS, CLOSE_NS - ENTRY_NS, CLOSE_NS - SECOND_NS])
+def test_the_very_moments_are_slower_still(instant_ns: int) -> None:
+    plan = pace.stretches(SESSIONS, 15.0, ENTRY_NS)
+    now = next(s.speed for s in plan if s.end_ns > instant_ns + SECOND_NS // 2)
+    before = next(s.speed for s in plan if s.end_ns > instant_ns - MINUTE_NS)
+    assert now * 5 < before
+
+
 def test_a_day_as_long_as_the_real_one_runs_at_speed_one() -> None:
-    assert all(s.speed >= 1.0 for s in pace.stretches(SESSIONS, 86_400.0, 5 * MINUTE_NS))
-    assert min(s.speed for s in pace.stretches(SESSIONS, 86_400.0, 5 * MINUTE_NS)) == 1.0
+    assert all(s.speed >= 1.0 for s in pace.stretches(SESSIONS, 86_400.0, ENTRY_NS))
+    assert min(s.speed for s in pace.stretches(SESSIONS, 86_400.0, ENTRY_NS)) == 1.0
 
 
 def test_with_everybody_caught_up_the_market_runs_two_steps_ahead() -> None:
@@ -118,7 +127,7 @@ def test_after_the_plan_market_time_stands() -> None:
 def test_no_step_leaves_its_stretch_or_runs_from_the_slowest_service(
     market_s: int, behind_s: int, ready: bool, busy: bool, age_ns: int
 ) -> None:
-    plan = pace.stretches(SESSIONS, 15.0, 5 * MINUTE_NS)
+    plan = pace.stretches(SESSIONS, 15.0, ENTRY_NS)
     market_ns = OPEN_NS + market_s * SECOND_NS
     slowest_ns = market_ns - behind_s * SECOND_NS
     beats = {
