@@ -8,6 +8,10 @@ two sound snapshots, `limits.snapshot_gap_s` apart, did not know it; the link ha
 the order on its way, for `limits.wire_wait_s` before each; the position is what it was; and either
 TWS's first free order id is not past it, or it was sent over this very connection, or its session
 is over. Then an entry is abandoned, and an exit is sent again under its old order id, if it may.
+
+An exit whose id TWS has burnt (it answered 103, or says at the handshake that it saw the id) cannot
+be sent again. Absent from the books, with the position unchanged, it is not alive: it is abandoned
+too, so that a new exit can be asked for.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from common.clock import SECOND_NS
 from common.core import outbound
 from common.core.gateway_state import AT_BROKER, IN_DOUBT, Outbound, State, session_day
 from common.messages import BrokerNotice, Now
+from common.tws import codes
 from common.tws.messages import Snapshot
 
 
@@ -74,10 +79,14 @@ def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported
 def _resolve(state: State, now: Now, out: Outbound) -> None:
     day = session_day(state, now)
     session_over = day is not None and out.order.day < day
-    ids_say_so = state.link.next_order_id <= out.order_id
-    if not (session_over or ids_say_so or state.link.number == out.link_number):
+    same_link = state.link.number == out.link_number
+    id_seen = state.link.next_order_id > out.order_id and not same_link
+    refused_id = out.code == codes.DUPLICATE_ORDER_ID
+    if session_over or refused_id or (id_seen and out.order.purpose == "EXIT"):
+        outbound.finish(state, out, "ABANDONED", "the broker's books do not know it")
+    elif id_seen:
         return
-    if out.order.purpose == "ENTRY" or session_over:
+    elif out.order.purpose == "ENTRY":
         outbound.finish(state, out, "ABANDONED", "it is proven that it never reached the broker")
     else:
         out.absence_proven = True

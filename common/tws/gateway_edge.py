@@ -135,6 +135,8 @@ class GatewayEdge:
         if self._at.books is books:
             self._at.books = None
             reason = f"TWS did not finish its answer on: {books.missing}"
+            if books.missing == COMPLETED:
+                reason += "; a read-only API never does: untick Read-Only API in TWS's API settings"
             self._say(tws.SnapshotFailed(books.number, reason))
 
     def _subscribe(self, effect: tws.Subscribe) -> None:

@@ -121,6 +121,24 @@ def test_c4_an_exit_proven_absent_is_sent_again_under_its_old_id() -> None:
     assert [sent.order_id for sent in play.sent] == [first.order_id, first.order_id]
 
 
+@pytest.mark.parametrize("how", ["103", "handshake"])
+def test_c4_an_exit_whose_id_is_burnt_is_abandoned_so_that_a_new_one_may_go(how: str) -> None:
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    if how == "handshake":
+        play.crash()
+        play.connect(next_id=sent.order_id + 1, shares=1000)
+    else:
+        play.pass_s(3)
+        play.error(103, "Duplicate order id", ref_id=sent.order_id)
+    for _ in range(2):
+        play.pass_s(31)
+        play.books(shares=1000)
+    assert play.status_of(sent.order) == "ABANDONED"
+    again = play.send(order("EXIT", attempt=2))
+    assert again.order_id != sent.order_id
+
+
 def test_c4_an_exit_in_doubt_after_a_death_is_not_sent_again_early() -> None:
     play = ready(shares=1000)
     play.send(order("EXIT"))
