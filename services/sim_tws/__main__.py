@@ -72,7 +72,10 @@ def main() -> int:
         clock = OwnClock(market, start_ns, chosen.seconds_per_day)
     else:
         clock = ReplayClock(chosen.clock)
-        start_ns = clock.now_ns()
+        start_ns = saved.market_ns if saved else clock.now_ns()
+        if start_ns > clock.now_ns():
+            _say(f"simulated TWS cannot start: {chosen.state} is of a later market time")
+            return 2
     if chosen.account_type == PORTFOLIO and chosen.cash < PORTFOLIO_START_USD_MIN:
         _say(f"portfolio margin needs ${PORTFOLIO_START_USD_MIN:,}; this account has less")
     ids = chosen.account.split(",")

@@ -159,6 +159,7 @@ class Broker:
         self.books = books
         for order in books.live():
             if not order.held_for_parent:
+                self._plan_end(order)
                 self.exchange.adopt(order)
 
     # What the exchange did (Reports)
@@ -259,11 +260,14 @@ class Broker:
     def _work(self, order: Order) -> None:
         if self._waits_for_open(order):
             self.say.error(order, 399, self._held_text(order))
-        if order.ticket.tif == "GTD":
-            self.exchange.at(
-                read_instant_ns(order.ticket.good_till), lambda _ts: self.exchange.end(order, "")
-            )
+        self._plan_end(order)
         self.exchange.work(order)
+
+    def _plan_end(self, order: Order) -> None:
+        """A good-till-date order ends at its instant."""
+        if order.ticket.tif == "GTD":
+            ends_ns = read_instant_ns(order.ticket.good_till)
+            self.exchange.at(ends_ns, lambda _ts: self.exchange.end(order, ""))
 
     def _refuse(self, order: Order, refusal: Refusal) -> None:
         code, text = refusal

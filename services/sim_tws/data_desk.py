@@ -6,8 +6,9 @@ in the stream. Delayed data is the same stream a quarter of an hour late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from common.clock import MINUTE_NS, SECOND_NS
 from services.sim_tws import contracts, replies, requests
@@ -26,6 +27,7 @@ TICKERS_MAX = 100
 LIVE, FROZEN, DELAYED, DELAYED_FROZEN = 1, 2, 3, 4
 BAR_NS = 5 * SECOND_NS
 BARS_PER_PUBLICATION_MAX = 720
+MOVES_SENT_WHOLE = 8
 
 BID, ASK, LAST, HIGH, LOW, VOLUME, CLOSE, OPEN = 1, 2, 4, 6, 7, 8, 9, 14
 BID_SIZE, ASK_SIZE, LAST_SIZE, LAST_TIME, HALTED = 0, 3, 5, 45, 49
@@ -235,11 +237,10 @@ class DataDesk:
 
     def _send_moves(self, session: Session, req_id: int, ticker: Ticker, moves: list[Tick]) -> None:
         lag_ns = DELAY_NS if ticker.delayed else 0
-        volume = 0
-        for tick in moves:
+        for tick in _turning_points(moves, self._tape.is_wild):
             if tick.ts_ns + lag_ns > ticker.since_ns:
                 self._send_tick(session, req_id, ticker, tick)
-                volume += tick.last_size
+        volume = sum(t.last_size for t in moves if t.ts_ns + lag_ns > ticker.since_ns)
         if volume and ticker.instrument != VIX:
             total = int(ticker.shown.get(VOLUME, 0)) + volume // 100 * 100
             self._send_size(session, req_id, ticker, VOLUME, total)
@@ -328,6 +329,21 @@ class DataDesk:
             bars.next_start_ns = end_ns
             for bar in made[-BARS_PER_PUBLICATION_MAX:]:
                 session.send(replies.real_time_bar(req_id, bar, session.version))
+
+
+def _turning_points(moves: list[Tick], always: Callable[[Tick], bool]) -> list[Tick]:
+    """The moves at which the last price turns, the last one, and those to be sent `always`.
+
+    At a replay's pace a publication spans a minute; every extreme stays, what lies on the way
+    between two of them is left out. A few moves are sent as they are.
+    """
+    if len(moves) <= MOVES_SENT_WHOLE:
+        return moves
+    kept = [moves[0]]
+    for tick, following in pairwise(moves[1:]):
+        if (tick.last - kept[-1].last) * (following.last - tick.last) < 0 or always(tick):
+            kept.append(tick)
+    return [*kept, moves[-1]]
 
 
 def _send_tick_by_tick(session: Session, req_id: int, stream: TickStream, tick: Tick) -> None:

@@ -124,6 +124,10 @@ def drop_client(server: Server, args: Args) -> None:
             session.abort()
 
 
+def freeze(server: Server, args: Args) -> None:
+    server.set_frozen(args["on"])
+
+
 def slow(server: Server, args: Args) -> None:
     server.switches.slow_s = args["host_seconds"]
 

@@ -64,6 +64,12 @@ class OrderDesk:
         """The client's own orders; client 0 sees what was entered in TWS as well."""
         self._say_orders(session, [o for o in self._broker.seen.live() if self._own(session, o)])
 
+    def push_open_orders(self, session: Session) -> None:
+        """What TWS with "download open orders on connection" says right after the start."""
+        for order in self._broker.seen.live():
+            if self._own(session, order):
+                _say_order(session, order)
+
     def all_open_orders(self, session: Session, _request: requests.AllOpenOrders) -> None:
         self._say_orders(session, self._broker.seen.live())
 
@@ -119,9 +125,13 @@ class OrderDesk:
 
     def _say_orders(self, session: Session, live: list[Order]) -> None:
         for order in live:
-            session.send(order_replies.open_order(order, session.version))
-            session.send(order_replies.order_status(order, session.version))
+            _say_order(session, order)
         session.send(order_replies.open_order_end())
+
+
+def _say_order(session: Session, order: Order) -> None:
+    session.send(order_replies.open_order(order, session.version))
+    session.send(order_replies.order_status(order, session.version))
 
 
 def _passes(fill: Execution, asked: requests.Executions) -> bool:

@@ -79,6 +79,15 @@ class Server:
         await asyncio.sleep(for_s)
         await self.listen(*self._address)
 
+    def set_frozen(self, frozen: bool) -> None:
+        """Stops or resumes all talk, as if the process were stopped; IB itself goes on."""
+        self.switches.frozen = frozen
+        for session in self.sessions.values():
+            if frozen:
+                session.freeze()
+            else:
+                session.thaw()
+
     async def close(self) -> None:
         """Stops listening and drops everybody."""
         if self._listener is not None:
@@ -142,6 +151,8 @@ class Server:
         session.client_id = client_id
         session.send(replies.managed_accounts(self.broker.account_ids))
         session.send(replies.next_valid_id(self.broker.next_order_id(client_id)))
+        if self.switches.push_open_orders:
+            self.orders.push_open_orders(session)
         if not self.broker.link_up:
             session.error(replies.NO_ID, 1100, LINK_LOST)
             return

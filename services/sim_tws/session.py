@@ -60,10 +60,10 @@ class Session(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.server.opened(self)
+        if self.server.switches.frozen:
+            self.freeze()
 
     def data_received(self, data: bytes) -> None:
-        if self.server.switches.frozen:
-            return
         try:
             for body in self._reader.feed(data):
                 self._received(body)
@@ -158,8 +158,6 @@ class Session(asyncio.Protocol):
     def send(self, body: bytes) -> None:
         """Queues one payload, with whatever the faults make of it; all leave as one chunk."""
         switches = self.server.switches
-        if switches.frozen:
-            return
         message = wire.message_id(body) if self.version and self.started else -1
         if message in switches.withheld:
             return
@@ -169,8 +167,20 @@ class Session(asyncio.Protocol):
         else:
             self._queue_status(body) if message in STATUS_MESSAGES else self._queue(body)
 
+    def freeze(self) -> None:
+        """As a stopped process: nothing is read, nothing leaves, nothing is lost."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def thaw(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+            self.flush()
+
     def flush(self) -> None:
         self._flush_due = False
+        if self.server.switches.frozen:
+            return
         if self._outgoing and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._outgoing))
             if self._transport.get_write_buffer_size() > OUTGOING_BYTES_MAX:

@@ -34,6 +34,7 @@ class Switches:
     own_executions_only: bool = False
     fill_beats_cancel: bool = False
     early_what_if: bool = False
+    push_open_orders: bool = False
     # Data
     live_data: bool = True
     delayed_data: bool = True

@@ -174,6 +174,12 @@ def test_freeze(raw: Raw, sim: SimThread) -> None:
     with pytest.raises(TimeoutError):
         newcomer.shake_hands()
 
+    sim.fault("freeze", on=False)
+    client.socket.settimeout(DEADLINE_S)
+    newcomer.socket.settimeout(DEADLINE_S)
+    assert client.hear("49"), "what was asked meanwhile is answered afterwards"
+    assert newcomer.shake_hands() == 176
+
 
 def test_slow(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
@@ -347,6 +353,19 @@ def test_early_what_if(raw: Raw, sim: SimThread) -> None:
     buy(client, 1, what_if=1)
     assert client.hear("5")[98] == UNSET
     assert float(client.hear("5")[98]) > 0
+
+
+def test_push_open_orders(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    buy(client, 1, kind="LMT", limit=10.0, tif="GTC")
+    client.hear("3", f2="Submitted")
+    client.close()
+    eventually(lambda: not sim.server.sessions)
+    sim.fault("push-open-orders")
+
+    again = raw().start()
+
+    assert again.hear("5")[1] == "1"
 
 
 def test_cancel_own_only(raw: Raw, sim: SimThread) -> None:
