@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ from common.tws.market_messages import (
     RawTicks,
     ReadCalendar,
     ReadHistory,
+    SessionHours,
     Subscribe,
 )
 
@@ -182,22 +183,13 @@ class MarketData:
         self._hear(HistoryRead(asked_ns=effect.asked_ns, bars=bars, problem=problem))
 
     async def _read_calendar(self, effect: ReadCalendar) -> None:
-        at = datetime.fromtimestamp(effect.asked_ns // SECOND_NS, NEW_YORK).date()
-        first = date(at.year - effect.years - 1, at.month, 1)
-        around = at - timedelta(days=DAYS_BEFORE), at + timedelta(days=DAYS_AFTER)
+        first, last = calendar_range(effect)
         try:
-            days = await calendar.read_sessions(first, around[1], CALENDAR_TIMEOUT_S)
+            days = await calendar.read_sessions(first, last, CALENDAR_TIMEOUT_S)
         except (calendar.CalendarError, OSError) as error:
             self._hear(CalendarRead(effect.asked_ns, past_days=(), sessions=(), problem=str(error)))
-            return
-        self._hear(
-            CalendarRead(
-                asked_ns=effect.asked_ns,
-                past_days=tuple(hours.day for hours in days if hours.day <= at),
-                sessions=tuple(hours for hours in days if hours.day >= around[0]),
-                problem="",
-            )
-        )
+        else:
+            self._hear(calendar_read(effect, days))
 
     async def _ask(self, request: str, contract: Contract, **details: Any) -> tuple[list[Any], str]:
         """One request that ends with an End message: what came, and why it is not good."""
@@ -232,3 +224,25 @@ class MarketData:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a request ended badly", exc_info=task.exception())
+
+
+def calendar_range(effect: ReadCalendar) -> tuple[date, date]:
+    """First and last day to compute: the history's years, to some weeks after the instant."""
+    at = _new_york_day(effect.asked_ns)
+    return date(at.year - effect.years - 1, at.month, 1), at + timedelta(days=DAYS_AFTER)
+
+
+def calendar_read(effect: ReadCalendar, days: Iterable[SessionHours]) -> CalendarRead:
+    """The answer that the sessions of `calendar_range` make."""
+    at = _new_york_day(effect.asked_ns)
+    listed = tuple(days)
+    return CalendarRead(
+        asked_ns=effect.asked_ns,
+        past_days=tuple(hours.day for hours in listed if hours.day <= at),
+        sessions=tuple(h for h in listed if h.day >= at - timedelta(days=DAYS_BEFORE)),
+        problem="",
+    )
+
+
+def _new_york_day(ts_ns: int) -> date:
+    return datetime.fromtimestamp(ts_ns // SECOND_NS, NEW_YORK).date()

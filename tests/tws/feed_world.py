@@ -10,20 +10,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from common import wire
+from common import calendar, wire
 from common.clock import ClockWriter, host_ns
 from common.core import quotes
 from common.engine import Engine
 from common.journal import Journal
 from common.messages import Message
 from common.settings import Broker, Settings, Strategy
-from common.tws.market import MarketData
+from common.tws.market import MarketData, calendar_range, calendar_read
+from common.tws.market_messages import ReadCalendar
 
 DEADLINE_S = 20.0
 YEAR_NS = 365 * 86_400 * 1_000_000_000
+
+
+_sessions = cache(calendar.sessions)
 
 
 class SimTws:
@@ -58,9 +63,16 @@ class SimTws:
 
 
 class Feed:
-    """market_feed without its bus: facts are collected as they would be published."""
+    """market_feed without its bus: facts are collected as they would be published.
 
-    def __init__(self, settings: Settings, clock: Any, folder: Path) -> None:
+    `own_calendar` computes the sessions as the service does, in a process for each question; else
+    one computation serves all feeds of a test run.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Any, folder: Path, *, own_calendar: bool = False
+    ) -> None:
+        self._own_calendar = own_calendar
         self.said: list[Message] = []
         self.effects: list[Message] = []
         self.heard: list[Message] = []
@@ -83,7 +95,11 @@ class Feed:
 
     def perform(self, effect: Message) -> None:
         self.effects.append(effect)
-        self.edge.perform(effect)
+        if isinstance(effect, ReadCalendar) and not self._own_calendar:
+            days = _sessions(*calendar_range(effect))
+            asyncio.get_running_loop().call_soon(self._hear, calendar_read(effect, days))
+        else:
+            self.edge.perform(effect)
 
     def newest(self, kind: type[Any]) -> Any:
         """The newest fact of that kind, or None."""

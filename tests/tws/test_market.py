@@ -9,7 +9,7 @@ import asyncio
 import math
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from common.clock import ClockWriter
 from common.core import market_day
 from common.messages import (
     DailyBar,
@@ -40,8 +41,8 @@ OPEN_NS, CLOSE_NS = instant_ns(DAY, 9, 30), instant_ns(DAY, 16)
 class World:
     """A feed, its TWS and the clock between them."""
 
-    def __init__(self, folder: Path, sim: SimTws, feed: Feed, clock: Any) -> None:
-        self.folder, self.sim, self.feed, self.clock = folder, sim, feed, clock
+    def __init__(self, sim: SimTws, feed: Feed, clock: ClockWriter) -> None:
+        self.sim, self.feed, self.clock = sim, feed, clock
 
     def speed(self, speed: float) -> None:
         soon_ns = self.clock.reader.now_ns() + int(self.clock.reader.segment().speed * 5_000_000)
@@ -71,23 +72,46 @@ class World:
 
 
 @asynccontextmanager
-async def world(
-    folder: Path,
-    *options: str,
-    at_ns: int = OPEN_NS - MINUTE_NS,
-    **strategy: Any,
+async def feed_on(
+    sim: SimTws, clock: ClockWriter, folder: Path, *, own_calendar: bool = False, **strategy: Any
 ) -> AsyncIterator[World]:
-    """A feed that has just begun to connect; market time runs at the pace of the host's."""
+    """A feed that has just begun to connect."""
+    settings = settings_for(sim.port, **strategy)
+    feed = Feed(settings, clock.reader, folder, own_calendar=own_calendar)
+    feed.engine.restore()
+    await feed.edge.start()
+    try:
+        yield World(sim, feed, clock)
+    finally:
+        await feed.edge.stop()
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, *options: str, at_ns: int, own_calendar: bool = False
+) -> AsyncIterator[World]:
+    """A feed on a TWS of its own; market time runs at the pace of the host's."""
     with market_clock(folder, at_ns) as clock:
         sim = SimTws(folder, folder / "clock", *options)
-        feed = Feed(settings_for(sim.port, **strategy), clock.reader, folder)
-        feed.engine.restore()
-        await feed.edge.start()
         try:
-            yield World(folder, sim, feed, clock)
+            async with feed_on(sim, clock, folder, own_calendar=own_calendar) as w:
+                yield w
         finally:
-            await feed.edge.stop()
             sim.stop()
+
+
+@pytest.fixture(scope="module")
+def noon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SimTws, ClockWriter, Path]]:
+    """A TWS in mid-session that several tests share, its clock and its wire's record."""
+    folder = tmp_path_factory.mktemp("noon")
+    with market_clock(folder, instant_ns(DAY, 11)) as clock:
+        record = folder / "record"
+        sim = SimTws(folder, folder / "clock", "--record", str(record))
+        yield sim, clock, record
+        sim.stop()
+
+
+Noon = tuple[SimTws, ClockWriter, Path]
 
 
 def play(scenario: Coroutine[Any, Any, None]) -> None:
@@ -96,7 +120,7 @@ def play(scenario: Coroutine[Any, Any, None]) -> None:
 
 def test_a_start_before_the_open_brings_history_session_prices_and_vix(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path) as w:
+        async with world(tmp_path, at_ns=OPEN_NS - MINUTE_NS, own_calendar=True) as w:
             await w.until_ready()
             history, session = w.feed.newest(DailyHistory), w.feed.newest(Session)
             assert session.day == DAY
@@ -136,10 +160,10 @@ def test_without_live_permission_delayed_data_is_taken_and_called_so(tmp_path: P
 
 
 def test_neither_live_nor_delayed_data_is_one_line_and_heals_when_permitted(
-    tmp_path: Path,
+    noon: Noon, tmp_path: Path
 ) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, at_ns=instant_ns(DAY, 11)) as w:
+        async with feed_on(*noon[:2], tmp_path) as w:
             await w.sim.fault("data-permission", live=False, delayed=False)
             await w.until_problem("10168")
             assert "enable delayed data" in w.problem
@@ -147,16 +171,18 @@ def test_neither_live_nor_delayed_data_is_one_line_and_heals_when_permitted(
             await w.sim.fault("data-permission", live=False, delayed=True)
             await w.until_quote_after()
             assert w.quotes[-1].kind == "delayed"
+            await w.sim.fault("data-permission", live=True, delayed=True)
 
     play(scenario())
 
 
-def test_every_tick_of_every_chunk_is_looked_at(tmp_path: Path) -> None:
+def test_every_tick_of_every_chunk_is_looked_at(noon: Noon, tmp_path: Path) -> None:
     """What the decider heard is compared with what stands on the wire, in a fast market."""
 
     async def scenario() -> None:
-        record = tmp_path / "record"
-        async with world(tmp_path, "--record", str(record), at_ns=instant_ns(DAY, 11)) as w:
+        sim, clock, record = noon
+        wire_before = record.stat().st_size
+        async with feed_on(sim, clock, tmp_path) as w:
             await w.until_ready(600.0)
             await w.until_quote_after(500)
             heard = [
@@ -166,7 +192,7 @@ def test_every_tick_of_every_chunk_is_looked_at(tmp_path: Path) -> None:
                 for tick in message.ticks
                 if tick.type in {1, 2, 4}
             ]
-        sent = [price for price in _prices_sent(record) if price[0] in {1, 2, 4}]
+        sent = [price for price in _prices_sent(record, wire_before) if price[0] in {1, 2, 4}]
         assert len(heard) > 500
         assert sent[: len(heard)] == heard
         chunks = [m for m in w.feed.heard if isinstance(m, RawTicks) and len(m.ticks) > 3]
@@ -175,11 +201,12 @@ def test_every_tick_of_every_chunk_is_looked_at(tmp_path: Path) -> None:
     play(scenario())
 
 
-def _prices_sent(record: Path) -> list[tuple[int, float]]:
-    """(tick type, price) of every SMH TICK_PRICE frame: those of the first ticker id."""
+def _prices_sent(record: Path, start: int) -> list[tuple[int, float]]:
+    """(tick type, price) of every SMH TICK_PRICE frame since: those of the first ticker id."""
     found: list[tuple[int, float]] = []
     first_id = b""
     with record.open("rb") as file:
+        file.seek(start)
         for _, _, _, _, direction, payload in msgpack.Unpacker(file):
             fields = payload.split(b"\0")
             if direction == "out" and fields[0] == b"1":
@@ -189,9 +216,11 @@ def _prices_sent(record: Path) -> list[tuple[int, float]]:
     return found
 
 
-def test_bad_ticks_and_wild_prints_from_tws_never_become_a_price(tmp_path: Path) -> None:
+def test_bad_ticks_and_wild_prints_from_tws_never_become_a_price(
+    noon: Noon, tmp_path: Path
+) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, at_ns=instant_ns(DAY, 11)) as w:
+        async with feed_on(*noon[:2], tmp_path) as w:
             await w.until_ready()
             await w.until_quote_after(2)
             good = w.quotes[-1].mark_usd
@@ -211,9 +240,11 @@ def test_bad_ticks_and_wild_prints_from_tws_never_become_a_price(tmp_path: Path)
     play(scenario())
 
 
-def test_streams_come_back_after_a_lost_link_silence_and_a_restart(tmp_path: Path) -> None:
+def test_streams_come_back_after_a_lost_link_silence_and_a_restart(
+    noon: Noon, tmp_path: Path
+) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, at_ns=instant_ns(DAY, 11)) as w:
+        async with feed_on(*noon[:2], tmp_path) as w:
             await w.until_ready()
             await w.until_quote_after(2)
             # 1100, then 1101: the subscriptions are lost
@@ -242,9 +273,9 @@ def test_streams_come_back_after_a_lost_link_silence_and_a_restart(tmp_path: Pat
     play(scenario())
 
 
-def test_a_halt_and_a_competing_session_are_told_and_end(tmp_path: Path) -> None:
+def test_a_halt_and_a_competing_session_are_told_and_end(noon: Noon, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, at_ns=instant_ns(DAY, 11)) as w:
+        async with feed_on(*noon[:2], tmp_path) as w:
             await w.until_ready()
             await w.until_quote_after(2)
             await w.sim.fault("halt", on=True)
@@ -260,16 +291,17 @@ def test_a_halt_and_a_competing_session_are_told_and_end(tmp_path: Path) -> None
     play(scenario())
 
 
-def test_an_ambiguous_or_unknown_contract_names_the_setting(tmp_path: Path) -> None:
+def test_an_ambiguous_or_unknown_contract_names_the_setting(noon: Noon, tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path, primary_exchange="ARCA") as w:
+        sim, clock, _ = noon
+        unknown, ambiguous = tmp_path / "unknown", tmp_path / "ambiguous"
+        async with feed_on(sim, clock, unknown, primary_exchange="ARCA") as w:
             await w.until_problem("strategy.primary_exchange")
             assert "ARCA" in w.problem
-        ambiguous = tmp_path / "ambiguous"
-        ambiguous.mkdir()
-        async with world(ambiguous) as w:
-            await w.sim.fault("ambiguous-contract", on=True)
+        await sim.fault("ambiguous-contract", on=True)
+        async with feed_on(sim, clock, ambiguous) as w:
             await w.until_problem("is ambiguous: set strategy.primary_exchange to one of NASDAQ")
+        await sim.fault("ambiguous-contract", on=False)
 
     play(scenario())
 
