@@ -36,6 +36,9 @@ PROBE_S = 1.0
 
 COMPARISONS = 5
 
+START_PATIENCE_S = 4.0
+"""Host seconds after our own start in which a TWS that starts beside us is not called missing."""
+
 TWS_REQUESTS_PER_S = 45
 """What the library sends at most in a second before it queues; TWS cuts off at 50."""
 
@@ -67,6 +70,7 @@ class TwsConnection:
         self._answer_seconds = 0
         self._sent_at: deque[float] = deque()
         self.ib: Any = Library()
+        self._patient_until_s = time.monotonic() + START_PATIENCE_S
         self.connected = False
         """The handshake is complete and the socket is up."""
 
@@ -121,6 +125,8 @@ class TwsConnection:
                 return False
             else:
                 return True
+        if refused == len(self._ports) and time.monotonic() < self._patient_until_s:
+            return False
         ports = ", ".join(str(port) for port in self._ports)
         self._say_down(
             f"nothing listens on {self._broker.host} port {ports}: start TWS or IB Gateway, enable "
