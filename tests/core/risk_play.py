@@ -288,12 +288,21 @@ class RiskDay(Script):
             )
         )
 
+    def asked_at(self, clock: str, mark_usd: float = CLOSE_USD) -> list[Message]:
+        """What is said at this instant with everything fresh and every what-if answered."""
+        said = self.ready_at(clock, mark_usd)
+        said += self.tick()
+        answered: set[str] = set()
+        while waiting := [p for p in of(PreviewMargin, said) if p.key not in answered]:
+            for asked in waiting:
+                answered.add(asked.key)
+                said += self.preview(asked)
+            said += self.tick() + self.tick()
+        return said
+
     def entry_order(self, clock: str = "15:55", mark_usd: float = CLOSE_USD) -> Order:
         """The entry order of that instant, by way of its what-if."""
-        said = self.ready_at(clock, mark_usd)
-        for asked in of(PreviewMargin, said):
-            said += self.preview(asked) + self.tick()
-        return one(PlaceOrder, said).order
+        return one(PlaceOrder, self.asked_at(clock, mark_usd)).order
 
     def enter(self, clock: str = "15:55", price_usd: float = CLOSE_USD) -> Order:
         """Bought, whole, at once and without commission."""
