@@ -361,6 +361,8 @@ class RiskState(Message, frozen=True):
 
 
 class DaySummary(Message, frozen=True):
+    """A session in one line. `return_fraction`: since the close before it, the gap included."""
+
     day: date
     entries: Annotated[int, Meta(ge=0)]
     stops: Annotated[int, Meta(ge=0)]

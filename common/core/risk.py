@@ -176,6 +176,7 @@ def _summary(state: State, now: Now) -> list[Message]:
             shares=state.shares or 0,
             start_equity_usd=day.start_equity_usd,
             equity_usd=equity,
-            return_fraction=equity / day.start_equity_usd - 1.0,
+            return_fraction=(equity - day.start_equity_usd + day.gap_usd)
+            / (day.start_equity_usd - day.gap_usd),
         )
     ]

@@ -130,6 +130,7 @@ class Day(Struct):
     refusals: int = 0
     stop_ns: int = 0
     start_equity_usd: float = 0.0
+    gap_usd: float = 0.0
     readiness_said: bool = False
     summary_said: bool = False
     last_refusal: str = ""
@@ -661,6 +662,9 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
     state.breach = None
     if state.day is not None and state.day.start_equity_usd == 0.0:
         state.day.start_equity_usd = message.baseline_usd
+        if message.price_usd is not None and state.closing is not None:
+            gap = message.price_usd - state.closing.close_usd
+            state.day.gap_usd = message.shares * gap if state.closing.day < message.day else 0.0
     if state.account is not None and state.account.shares == state.shares:
         _compare_net_liquidation(state, state.account)
 
