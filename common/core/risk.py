@@ -167,6 +167,7 @@ def _summary(state: State, now: Now) -> list[Message]:
     if base is None or (mark is None and state.shares):
         return []
     equity = vigilance.equity_at(state, mark)
+    before_usd = day.start_equity_usd - day.gap_usd
     return [
         DaySummary(
             day=day.day,
@@ -176,7 +177,6 @@ def _summary(state: State, now: Now) -> list[Message]:
             shares=state.shares or 0,
             start_equity_usd=day.start_equity_usd,
             equity_usd=equity,
-            return_fraction=(equity - day.start_equity_usd + day.gap_usd)
-            / (day.start_equity_usd - day.gap_usd),
+            return_fraction=(equity - before_usd) / before_usd if before_usd > 0 else 0.0,
         )
     ]
