@@ -326,6 +326,11 @@ class RiskDay(Script):
         one(StopHit, said)
         return one(PlaceOrder, said).order
 
+    def newest_mode(self) -> str:
+        """The mode that was said last."""
+        assert self.state.said_state is not None
+        return str(self.state.said_state.mode)
+
     def sold(self, order: Order, price_usd: float) -> list[Message]:
         """The exit order, filled whole."""
         said: list[Message] = self.update(order, "Submitted")
