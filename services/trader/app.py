@@ -98,8 +98,8 @@ def tail(
             for topic, envelope in tails.raw(bus, kinds):
                 show_json({topic: envelope}) if as_json else typer.echo(f"{topic} {envelope}")
         else:
-            for fact in tails.news(bus, kinds):
-                show_json(tails.as_json(fact)) if as_json else typer.echo(tails.line(fact))
+            for line in tails.json_lines(bus, kinds) if as_json else tails.lines(bus, kinds):
+                typer.echo(line)
     finally:
         bus.close()
     return ExitCode.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,9 @@ from services.trader.sentences import sentence
 from services.trader.wording import market_time, named, utc_time
 
 TOPICS: dict[str, type[m.Message]] = {fact.__name__: fact for fact in m.FACTS}
-UNASKED = frozenset({m.Heartbeat, m.Quote, m.Equity, m.BrokerPnl, m.AccountSnapshot, m.Pace})
+UNASKED = frozenset(
+    {m.Heartbeat, m.Quote, m.VixLevel, m.Equity, m.BrokerPnl, m.AccountSnapshot, m.Pace}
+)
 """Too many to read along; shown only when named."""
 
 
@@ -70,6 +73,23 @@ def raw(bus: Bus, kinds: frozenset[type[m.Message]]) -> Iterator[tuple[str, Any]
             topic, _, rest = frame.partition(b"\0")
             if topic.decode(errors="replace") in wanted:
                 yield topic.decode(), msgpack.unpackb(rest, strict_map_key=False)
+
+
+def lines(bus: Bus, kinds: frozenset[type[m.Message]]) -> Iterator[str]:
+    """New facts as a person reads them; one that reads as the last of its kind is left out."""
+    last: dict[tuple[str, type[Any]], str] = {}
+    for envelope in news(bus, kinds):
+        topic = (envelope.speaker, type(envelope.body))
+        text = sentence(envelope.body)
+        if last.get(topic) != text:
+            last[topic] = text
+            yield line(envelope)
+
+
+def json_lines(bus: Bus, kinds: frozenset[type[m.Message]]) -> Iterator[str]:
+    """Every new fact as a line of JSON."""
+    for envelope in news(bus, kinds):
+        yield json.dumps(as_json(envelope))
 
 
 def line(envelope: wire.Envelope[Any]) -> str:

@@ -98,12 +98,12 @@ def system(running: Running | None) -> Iterator[Check]:
         return
     run_dir = Path(running.run_dir)
     yield Check(name="system", verdict="ok", found=f"{running.mode}, pid {running.pid}")
-    yield _private(run_dir)
+    yield run_folder(run_dir)
     yield _sockets(run_dir, running)
     yield _processes(run_dir)
 
 
-def _private(run_dir: Path) -> Check:
+def run_folder(run_dir: Path) -> Check:
     mode = stat.S_IMODE(run_dir.stat().st_mode)
     found = f"{run_dir}, mode {mode:04o}"
     if mode & 0o077:

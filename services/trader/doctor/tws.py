@@ -35,16 +35,20 @@ UNTESTABLE = (
 """Boxes that only an order or a night would show."""
 
 
-def examine(settings: Settings, clock: Clock) -> list[Check]:
-    """Connects, asks, hangs up; takes up to half a minute of host time."""
-    return asyncio.run(_Visit(settings, clock).checks())
+def examine(settings: Settings, clock: Clock, ticks_s: float = TICKS_WAIT_S) -> list[Check]:
+    """Connects, asks, hangs up; takes up to half a minute of host time.
+
+    `ticks_s`: how long a price, a PnL or the completed orders may stay away, s of host time.
+    """
+    return asyncio.run(_Visit(settings, clock, ticks_s).checks())
 
 
 class _Visit:
     """One connection and what came of it."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, ticks_s: float) -> None:
         self._settings = settings
+        self._ticks_s = ticks_s
         self._up: LinkUp | None = None
         self._down = ""
         self._offset_s: float | None = None
@@ -178,7 +182,7 @@ class _Visit:
     async def _read_only(self) -> Check:
         self._connection.ib.client.reqCompletedOrders(apiOnly=False)
         answered = await self._until(
-            lambda: "completed" in self._ended or self._says_read_only(), TICKS_WAIT_S
+            lambda: "completed" in self._ended or self._says_read_only(), self._ticks_s
         )
         if answered and not self._says_read_only():
             found = "'Read-Only API' is not ticked"
@@ -251,7 +255,7 @@ class _Visit:
             req_id, contract, "", snapshot=False, regulatorySnapshot=False, mktDataOptions=[]
         )
         await self._until(
-            lambda: bool(self._ticks.get(req_id)) or self._barred(req_id), TICKS_WAIT_S
+            lambda: bool(self._ticks.get(req_id)) or self._barred(req_id), self._ticks_s
         )
         client.cancelMktData(req_id)
         return req_id
@@ -264,7 +268,7 @@ class _Visit:
             return Check(name=name, verdict="skip", found=found, mend="see that it is ticked")
         client = self._connection.ib.client
         client.reqPnLSingle(client.getReqId(), account, "", self._con_id)
-        if await self._until(lambda: self._pnl_heard, TICKS_WAIT_S):
+        if await self._until(lambda: self._pnl_heard, self._ticks_s):
             return Check(name=name, verdict="ok", found=f"{box} works")
         mend = f"tick Global Configuration, API, Settings, {box}"
         return Check(name=name, verdict="warn", found="no PnL of the position came", mend=mend)

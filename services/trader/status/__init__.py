@@ -13,7 +13,7 @@ from common import messages as m
 from common.clock import SECOND_NS
 from services.trader.schedule import entry_window
 from services.trader.status import market, money, system
-from services.trader.status.row import Known, Row, shares_held
+from services.trader.status.row import Known, Row, shares_held, unrepeated
 from services.trader.status.system import ServiceRow, services, warnings
 from services.trader.wording import market_time, span
 
@@ -83,7 +83,7 @@ def _reasons_out(known: Known) -> list[str]:
     signal = picture.last(m.Signal)
     if signal is not None and signal.side == "BEAR":
         reasons.append(f"the signal is BEAR (close of {signal.day})")
-    return list(dict.fromkeys(reasons)) or _waiting(known)
+    return unrepeated(reasons) or _waiting(known)
 
 
 def _waiting(known: Known) -> list[str]:

@@ -49,3 +49,12 @@ def shares_held(picture: Picture) -> int | None:
     if account is not None:
         return account.shares
     return None if risk is None else risk.shares
+
+
+def unrepeated(reasons: list[str]) -> list[str]:
+    """Reasons without those that an earlier one says already."""
+    kept: list[str] = []
+    for reason in reasons:
+        if not any(reason in said for said in kept):
+            kept.append(reason)
+    return kept

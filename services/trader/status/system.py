@@ -9,7 +9,7 @@ from msgspec import Struct
 from common import messages as m
 from common import topology
 from common.clock import SECOND_NS
-from services.trader.status.row import Known, Level, Row, unknown
+from services.trader.status.row import Known, Level, Row, unknown, unrepeated
 from services.trader.wording import market_time, short_account, utc_time
 
 _SEVERITY: dict[m.Mode, int] = {"ACTIVE": 0, "HALTED": 1, "LOCKED": 2}
@@ -54,12 +54,14 @@ def mode(known: Known) -> Row:
     text: str = worst
     if risk and latch and risk.mode != latch.mode:
         text += f" (risk_monitor {risk.mode}, broker_gateway {latch.mode})"
-    if latch and latch.reason:
-        text += f" since {market_time(latch.since_ns)}: {latch.reason}"
-    if risk and risk.breached:
-        text += f"; BREACHED: {risk.breached}"
-    if risk and risk.reasons:
-        text += f"; {'; '.join(risk.reasons)}"
+    if latch and latch.mode != "ACTIVE":
+        text += f" since {market_time(latch.since_ns)}"
+    said = [latch.reason] if latch and latch.reason else []
+    if risk:
+        said += [f"BREACHED: {risk.breached}"] if risk.breached else []
+        said += risk.reasons
+    if said:
+        text += f": {'; '.join(unrepeated(said))}"
     level: Level = "bad" if values["breached"] or worst == "LOCKED" else "warn"
     level = "good" if worst == "ACTIVE" and level == "warn" else level
     return Row(key=key, label=label, text=text, level=level, values=values)
