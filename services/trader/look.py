@@ -57,9 +57,7 @@ def around(system: Running) -> View:
             hearing.fill(bus, picture)
         finally:
             bus.close()
-    for service in picture.silent:
-        if service in journals.SERVICES:
-            journals.recall(picture, Path(system.var_dir), service)
+    unreadable = _recall(picture, Path(system.var_dir))
     now_ns = _market_now_ns(system, picture)
     known = status.Known(picture, settings, now_ns, host_ns())
     return View(
@@ -69,8 +67,20 @@ def around(system: Running) -> View:
         answer=status.answer(known),
         rows=status.rows(known),
         services=status.services(known),
-        warnings=status.warnings(known),
+        warnings=[*status.warnings(known), *unreadable],
     )
+
+
+def _recall(picture: Picture, var_dir: Path) -> list[str]:
+    """Reads the journals of the silent services; what could not be read, and why."""
+    unreadable = []
+    for service in picture.silent:
+        if service in journals.SERVICES:
+            try:
+                journals.recall(picture, var_dir, service)
+            except CommandError as error:
+                unreadable.append(error.reason)
+    return unreadable
 
 
 def _market_now_ns(system: Running, picture: Picture) -> int:

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from common import journal, rejudge, topology, wire
+from common import rejudge, topology
 from services.trader import journals
 from services.trader.exit_codes import CommandError, ExitCode
 from services.trader.screen import STYLES
@@ -61,7 +61,7 @@ def _entries_around(var_dir: Path, day: str) -> list[journals.Entry]:
         entry
         for service in topology.DECIDERS
         for wanted in (*earlier, day, *later)
-        if (path := journals.file_of(var_dir, service, wanted)) is not None
+        for path in journals.files_of(var_dir, service, wanted)
         for entry in journals.entries(path, service)
     ]
 
@@ -156,20 +156,19 @@ def rejudge_day(var_dir: Path, day: str) -> list[Verdict]:
         name = f"{date.fromisoformat(day):%Y%m%d}"
     except ValueError as error:
         raise CommandError(ExitCode.USAGE, f"{day!r} is no date like 2025-06-02") from error
-    paths = {s: journals.file_of(var_dir, s, name) for s in journals.SERVICES}
-    if not any(paths.values()):
+    paths = [(s, path) for s in journals.SERVICES for path in journals.files_of(var_dir, s, name)]
+    if not paths:
         known = ", ".join(f"{d[:4]}-{d[4:6]}-{d[6:]}" for d in journals.days(var_dir)[-10:])
         raise CommandError(
             ExitCode.NO, f"no journal of {day} under {var_dir}; there are: {known or 'none'}"
         )
-    return [_rejudge(service, path) for service, path in paths.items() if path is not None]
+    return [_rejudge(service, path) for service, path in paths]
 
 
 def _rejudge(service: str, path: Path) -> Verdict:
     decider = rejudge.decider_of(service)
     try:
-        header = wire.header_decoder.decode(next(journal.read(path))[1])
-        state = rejudge.state_of(decider, header)
+        state = rejudge.state_of(decider, journals.header(path))
         records = ((entry.offset, entry.record) for entry in journals.entries(path, service))
         judged = rejudge.rejudge(decider, state, records)
     except msgspec.MsgspecError as error:

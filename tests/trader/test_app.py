@@ -169,3 +169,15 @@ def test_rejudge_says_identical(trader: Trader, var: Path) -> None:
 def test_why_of_an_unknown_order_is_no(trader: Trader) -> None:
     assert trader("why", "20250602-ENTRY-1").exit_code == 1
     assert trader("why", "12").exit_code == 1
+
+
+def test_status_of_a_damaged_journal_shows_the_rest_and_the_damage(
+    trader: Trader, var: Path
+) -> None:
+    path = record_day(var / "paper")
+    data = bytearray(path.read_bytes())
+    data[40] ^= 0xFF
+    path.write_bytes(data)
+    (var / "run").rmdir()
+    found = answer(trader("status", "--json"))
+    assert "damaged at byte 0" in found["warnings"][0]

@@ -95,6 +95,18 @@ def test_damage_in_the_middle_names_the_offset(tmp_path: Path) -> None:
     assert f"damaged at byte {offset}" in verdict.problem
 
 
+def test_what_was_set_aside_as_damaged_is_judged_as_well(tmp_path: Path) -> None:
+    path = record_day(tmp_path)
+    aside = path.with_suffix(".damaged-1")
+    aside.write_bytes(path.read_bytes()[:40])
+    verdicts = past.rejudge_day(tmp_path, "2025-06-02")
+    assert [(Path(v.path).name, v.identical) for v in verdicts] == [
+        (aside.name, False),
+        (path.name, True),
+    ]
+    assert "no whole record" in verdicts[0].problem
+
+
 def test_a_day_without_a_journal_names_the_days_that_have_one(tmp_path: Path) -> None:
     record_day(tmp_path)
     with pytest.raises(CommandError, match=r"there are: .*2025-06-02") as refused:
