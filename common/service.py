@@ -6,7 +6,6 @@ same engine on uvloop, which is made current before the edge's libraries are imp
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import hashlib
 import logging
@@ -26,6 +25,7 @@ from common.clock import SECOND_NS, Clock, host_ns
 from common.engine import Decider, Engine
 from common.journal import DiskFullError, Journal
 from common.messages import Message
+from common.parent import die_with_supervisord
 from common.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def main(name: str, decider: Decider, edge: Callable[[], type[Edge]] | None = No
     `edge` returns the edge's class; it is called after the event loop stands, so that it may import
     libraries that bind to the loop (ib_insync does).
     """
-    die_with_parent()
+    die_with_supervisord()
     var_dir, run_dir = folders()
     try:
         settings = settings_file.load()
@@ -153,7 +153,10 @@ def _run_with_edge(
     settings: Settings,
     clock: Clock,
 ) -> None:
-    import uvloop  # noqa: PLC0415  (only the services with an edge pay for it)
+    import asyncio  # noqa: PLC0415  (only the services with an edge pay for it: a stop monitor
+    # that restarts is time without a stop)
+
+    import uvloop  # noqa: PLC0415  (the same)
 
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -222,13 +225,6 @@ def hold_lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def die_with_parent() -> None:
-    """Ends this process when its parent dies (Linux PR_SET_PDEATHSIG): no orphan trades on."""
-    import ctypes  # noqa: PLC0415  (needed once, at the start)
-
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
 
 
 def build_hash() -> str:

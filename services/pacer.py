@@ -13,15 +13,17 @@ from pathlib import Path
 
 from common import settings as settings_file
 from common.bystander import Bystander
-from common.clock import MINUTE_NS, SECOND_NS, ClockWriter, host_ns
+from common.clock import MINUTE_NS, SECOND_NS, ClockWriter, Progress, host_ns
 from common.core import pace
 from common.core.pace import Beaten, SessionTimes
 from common.messages import Pace, RunEnded
-from common.service import build_hash, die_with_parent, folders, hold_lock, start_log
+from common.parent import die_with_supervisord
+from common.service import build_hash, folders, hold_lock, start_log
 from common.topology import CONSOLE, DECIDERS, PACER
 
 # The console keeps up as well, so that each line appears while its market time is on the clock.
 MUST_KEEP_UP = (*DECIDERS, CONSOLE)
+SIMULATED_TWS = "sim_tws"  # so must the market itself; it is no speaker on the bus
 BEAT_S = 0.05
 
 
@@ -31,20 +33,21 @@ def main() -> None:
     TRADER_CLOCK: the clock file; TRADER_START: first session, ISO date; TRADER_LAST_DAY: the
     market's last; TRADER_DAYS: sessions to run, empty for as many as there are.
     """
-    die_with_parent()
+    die_with_supervisord()
     _, run_dir = folders()
     settings = settings_file.load()
     first, last = (date.fromisoformat(os.environ[n]) for n in ("TRADER_START", "TRADER_LAST_DAY"))
     days = int(os.environ.get("TRADER_DAYS") or 0)
     sessions = sessions_between(first, last)[: days or None]
-    writer = ClockWriter(Path(os.environ["TRADER_CLOCK"]), sessions[0].open_ns - pace.WARM_UP_NS)
+    clock_path = Path(os.environ["TRADER_CLOCK"])
+    writer = ClockWriter(clock_path, sessions[0].open_ns - pace.WARM_UP_NS)
     start_log(PACER, writer.reader)
     if hold_lock(run_dir / f"{PACER}.lock") is None:
         raise SystemExit("a second pacer is running; this one stops")
     bystander = Bystander(PACER, run_dir, settings, writer.reader, build_hash())
     entry_ns = int(settings.entry.minutes_before_close * MINUTE_NS)
     seconds_per_day = settings.simulation.seconds_per_day
-    pacer = Pacer(bystander, writer, sessions, seconds_per_day, entry_ns)
+    pacer = Pacer(bystander, writer, clock_path, sessions, seconds_per_day, entry_ns)
     stopping = False
 
     def stop(_signal: int, _frame: object) -> None:
@@ -86,15 +89,18 @@ class Pacer:
         self,
         bystander: Bystander,
         writer: ClockWriter,
+        clock_path: Path,
         sessions: list[SessionTimes],
         seconds_per_day: float,
         entry_before_close_ns: int,
     ) -> None:
         self._bystander = bystander
         self._writer = writer
+        self._clock_path = clock_path
+        self._progress: Progress | None = None
         self._sessions = sessions
         self._plan = pace.stretches(sessions, seconds_per_day, entry_before_close_ns)
-        self._beats: dict[str, Beaten | None] = dict.fromkeys(MUST_KEEP_UP)
+        self._beats: dict[str, Beaten | None] = dict.fromkeys((*MUST_KEEP_UP, SIMULATED_TWS))
         self._unready_since_ns: int | None = None
         self._beat_ns = 0
         self._said: Pace | None = None
@@ -107,6 +113,7 @@ class Pacer:
                 self._beats[speaker] = Beaten(
                     heard_ns, beat.ready, beat.busy, beat.caught_up_ns, beat.verdict
                 )
+        self._beats[SIMULATED_TWS] = self._published()
         now_ns = host_ns()
         if all(beat is None or beat.ready for beat in self._beats.values()):
             self._unready_since_ns = None
@@ -120,6 +127,16 @@ class Pacer:
         if now_ns - self._beat_ns >= BEAT_S * SECOND_NS:
             self._beat_ns = now_ns
             self._bystander.beat()
+
+    def _published(self) -> Beaten | None:
+        """How far the simulated TWS has come, as if it had said so."""
+        if self._progress is None:
+            try:
+                self._progress = Progress(self._clock_path)
+            except FileNotFoundError:
+                return None
+        written_ns, market_ns = self._progress.read()
+        return Beaten(written_ns, ready=True, busy=False, caught_up_ns=market_ns, verdict="")
 
     def _say(self, step: pace.Step, market_ns: int) -> None:
         done = pace.days_done(self._sessions, market_ns)

@@ -16,7 +16,8 @@ from common.bystander import Bystander
 from common.clock import SECOND_NS, host_ns
 from common.core.vigil import Action, Kill, Start, Vigil
 from common.messages import Alert
-from common.service import build_hash, die_with_parent, folders, hold_lock, start_log
+from common.parent import die_with_supervisord
+from common.service import build_hash, folders, hold_lock, start_log
 from common.supervision import Supervisor, SupervisorError
 from common.topology import SPEAKERS, WATCHDOG
 
@@ -28,7 +29,7 @@ WATCHED = tuple(speaker for speaker in SPEAKERS if speaker != WATCHDOG)
 
 def main() -> None:
     """Runs until told to stop."""
-    die_with_parent()
+    die_with_supervisord()
     _, run_dir = folders()
     settings = settings_file.load()
     clock = clocks.from_environment()

@@ -18,6 +18,7 @@ from services.run.plan import Plan, RefusedError
 from services.run.system import System
 
 FOLLOW_S = 0.1
+SIM_REFUSES = "simulated TWS cannot start"  # it says so once, with the file, row and reason
 SHUTDOWN_SIGN = "⏹️"
 SHUTDOWN_UNKNOWN = f"{SHUTDOWN_SIGN} System shutdown. The position is not known here: look in TWS"
 
@@ -111,9 +112,11 @@ def what_failed(system: System, plan: Plan) -> str:
     if not system.alive:
         return f"supervisord has ended: see {plan.var_dir / 'log'}"
     if plan.simulated and system.look_is_due():
+        last = system.last_log_line("sim_tws")
         simulated = system.process("sim_tws")
-        if simulated is not None and simulated.state in ("BACKOFF", "FATAL"):
-            return system.last_log_line("sim_tws")
+        down = simulated is not None and simulated.state in ("BACKOFF", "FATAL")
+        if down or last.startswith(SIM_REFUSES):
+            return last
     return ""
 
 

@@ -118,6 +118,7 @@ def _common_environment(plan: Plan) -> dict[str, str]:
         "TRADER_VAR": str(plan.var_dir),
         "TRADER_RUN": str(plan.run_dir),
         "TRADER_BROKER": "sim" if plan.simulated else "tws",
+        "TRADER_SUPERVISED": str(plan.run_dir / "supervisord.pid"),
         "TRADER_SIMULATED": "true" if plan.simulated else "false",
         "TRADER_LOG_BYTES": str(operation.log_mb_max * 1024 * 1024),
         "TRADER_LOGS_KEPT": str(operation.logs_kept),

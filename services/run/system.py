@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +17,7 @@ import msgspec
 
 from common.console_messages import LINES_FILE, OUTCOME_FILE, Outcome
 from common.core.vigil import Process
-from common.service import die_with_parent
+from common.parent import die_with_parent
 from common.supervision import Supervisor, SupervisorError
 from services.run.plan import Plan
 
@@ -44,7 +45,7 @@ class System:
             stdout=subprocess.DEVNULL,
             stderr=(self._plan.var_dir / "log" / "supervisord.stderr").open("ab"),
             start_new_session=True,  # Ctrl+C in the terminal is for the launcher alone
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread runs in the launcher
+            preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - no thread runs in the launcher
             umask=0o077,
         )
         return self

@@ -10,7 +10,8 @@ from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
-from common.clock import Clock, ReplayClock
+from common.clock import Clock, Progress, ReplayClock
+from common.parent import die_with_supervisord
 from services.sim_tws import control, script
 from services.sim_tws.account import MARGIN_KINDS, PORTFOLIO, PORTFOLIO_START_USD_MIN, Account
 from services.sim_tws.broker import Broker
@@ -56,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     chosen = parser().parse_args()
+    die_with_supervisord()
     try:
         market = _market(chosen)
         cues = script.read(chosen.script) if chosen.script else []
@@ -84,7 +86,8 @@ def main() -> int:
     if saved is not None:
         broker.resume(saved.books)
     recorder = Recorder(chosen.record) if chosen.record else None
-    server = Server(broker, clock, recorder, state_file)
+    progress = Progress(chosen.clock, create=True) if chosen.clock else None
+    server = Server(broker, clock, recorder, state_file, progress)
     script.arm(server, cues)
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(server, chosen))
