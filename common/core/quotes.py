@@ -26,6 +26,7 @@ from common.core.feed_state import (
 from common.core.market_day import MINUTE_NS
 from common.core.rules import SECOND_NS
 from common.core.staleness import late
+from common.core.subscription import OPENING_S
 from common.messages import (
     Alert,
     DailyBar,
@@ -246,13 +247,13 @@ def problem(state: State, now: Now) -> str:
         return "TWS has lost its link to IB (1100): it comes back by itself"
     if state.contract.problem or state.smh.problem:
         return state.contract.problem or state.smh.problem
-    if session_age_s(state, now) <= data.quote_age_s_max:
+    if session_age_s(state, now) <= OPENING_S:
         return ""
     if state.smh.stale(now, data.quote_age_s_max):
         return f"no {symbol} tick for more than {data.quote_age_s_max:g} s"
     if state.smh.kind in {"frozen", "delayed_frozen"}:
         return f"TWS sends frozen {symbol} data in the session: restart TWS"
     said_at = state.book.said_at
-    if state.book.said is None or said_at is None or late(said_at, now, data.quote_age_s_max):
+    if said_at is None or late(said_at, now, data.quote_age_s_max):
         return f"no valid {symbol} price: the quote is missing, crossed or wide, and nothing trades"
     return ""

@@ -28,6 +28,7 @@ FARM_BROKEN, FARM_OK = 2103, 2104
 
 RETRY_S = 60.0  # after a refusal, market time
 DOUBT_S = 5.0  # for ticks to come back after a data farm did
+OPENING_S = 30.0  # after a quiet morning silence counts from then on
 
 _MENDS = {
     DELAYED_NOT_ENABLED: "subscribe to live data for {symbol}, or enable delayed data in TWS: "
@@ -100,7 +101,7 @@ class Subscription(Struct):
         if self.problem:
             return late(asked, now, RETRY_S)
         quiet = late(asked, now, self.quiet_s_max) and self.stale(now, self.quiet_s_max)
-        return quiet and session_age_s > self.quiet_s_max
+        return quiet and session_age_s > OPENING_S
 
     def _alive(self, now: Now, message: RawTicks) -> None:
         self.tick = now
