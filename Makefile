@@ -15,7 +15,7 @@ RUN_OPTIONS := \
 	$(if $(filter-out 0,$(TEST_ENTRY)),--test-entry)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench lock clean
+.PHONY: help setup run test check bench docs lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -42,6 +42,9 @@ check: $(READY) ## formatting, lint and types
 
 bench: $(READY) ## the figures of docs/performance.md, measured here
 	$(BIN)/python -m bench
+
+docs: $(READY) ## renew the generated tables in README.md and docs/
+	$(BIN)/python -m services.tables
 
 lock: ## renew requirements.lock from pyproject.toml (needs pip-compile from pip-tools)
 	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --extra dev --build-deps-for editable \

@@ -105,9 +105,10 @@ def codes() -> list[str]:
 
 def faults() -> list[str]:
     """Every fault that the simulated TWS can be told to have."""
-    lines = _head("fault", "meaning")
-    for name, meaning in FAULTS.items():
-        lines.append(_row(f"`{name}`", str(meaning)))
+    lines = _head("fault", "meaning", "arguments and their defaults")
+    for name, fault in FAULTS.items():
+        defaults = " ".join(f"{key}={value}" for key, value in fault.defaults.items())
+        lines.append(_row(f"`{name}`", fault.meaning, f"`{defaults}`" if defaults else ""))
     return lines
 
 

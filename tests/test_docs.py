@@ -1,0 +1,36 @@
+"""What the pages list is what the code declares."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from common.settings import Settings
+from services import tables
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("name", tables.PAGES)
+def test_a_generated_table_is_what_the_code_declares(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+
+    assert "<!-- table:" in text
+    assert tables.rewritten(text) == text, "run make docs"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_page_of_ours_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_setting_that_the_readme_names_exists() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    sections = Settings.__struct_fields__
+    named = re.findall(rf"`({'|'.join(sections)})\.(\w+)", readme)
+
+    assert len(named) > 10
+    for section, key in named:
+        assert hasattr(getattr(Settings(), section), key), f"{section}.{key}"
