@@ -7,8 +7,7 @@ refused at the door. Units stand last in names: `_usd`, `_ns` (UTC nanoseconds o
 the name says host), `_s`, `_fraction`. Money and prices are finite floats; shares are whole.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: msgspec would compile each of them anew at every start.
 from datetime import date
 from typing import Annotated, Literal, get_args
 
