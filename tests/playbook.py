@@ -7,7 +7,7 @@ equal, and deciding has changed nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, time
 from typing import Any, TypeVar
 
@@ -63,6 +63,11 @@ class Script:
     def ticks(self, count: int, every_s: float = 0.2) -> list[Message]:
         """Everything said over so many ticks."""
         return [message for _ in range(count) for message in self.tick(every_s)]
+
+    def given(self, change: Callable[[Any], None]) -> None:
+        """Puts something into the state that no message of the test brings about."""
+        change(self.state)
+        change(self._folded)
 
     # --- hearing and saying ------------------------------------------------------------------
 

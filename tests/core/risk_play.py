@@ -93,8 +93,7 @@ class RiskDay(Script):
         self.account()
         self.hear(self.signal("BULL"), self.target(leverage))
         if adopted:
-            self.state.ours = True
-            self._folded.ours = True
+            self.given(lambda state: setattr(state, "ours", True))
         self.tick()
         self.forget()
 

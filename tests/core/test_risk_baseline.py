@@ -90,7 +90,7 @@ def test_a_day_with_such_a_baseline_has_no_entry() -> None:
     day.open_at(403.0, official=False)
     order = day.stopped_at(397.0)
     day.sold(order, 397.0)
-    refused = one(EntryRefused, day.ready_at("15:55", 397.0))
+    refused = one(EntryRefused, day.asked_at("15:55", 397.0))
     assert "no official open" in refused.reason
 
 
@@ -98,7 +98,7 @@ def test_a_flat_start_in_mid_session_may_still_enter() -> None:
     day = RiskDay(at="15:50")
     assert day.state.baseline is not None
     assert day.state.baseline.labelled == ""
-    assert of(PreviewMargin, day.ready_at("15:55"))
+    assert of(PreviewMargin, day.asked_at("15:55"))
 
 
 def test_a_position_the_broker_counts_otherwise_gets_no_baseline() -> None:
