@@ -28,6 +28,7 @@ MINUTE_NS = 60 * SECOND_NS
 
 _COUNT = struct.Struct("<Q")
 _SEGMENT = struct.Struct("<qqdq")  # host_ns, market_ns, speed, limit_ns
+_PROGRESS = struct.Struct("<qq")  # host_ns, market_ns
 _HANDOVER_NS = SECOND_NS // 1000
 _FILE_BYTES = _COUNT.size + 2 * _SEGMENT.size
 
@@ -137,6 +138,35 @@ class ClockWriter:
 
     def close(self) -> None:
         self._map.close()
+
+
+class Progress:
+    """How far the simulated TWS has published, in a file beside the clock's; the pacer reads it.
+
+    Market time must not run past what was published, or every service is up to date with nothing.
+    """
+
+    def __init__(self, clock_path: Path, *, create: bool = False) -> None:
+        """`create`: by the one writer. FileNotFoundError while there is none yet."""
+        path = clock_path.with_name(clock_path.name + ".published")
+        if create and not path.exists():
+            draft = path.with_suffix(".draft")
+            draft.write_bytes(bytes(_PROGRESS.size))
+            draft.replace(path)
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), _PROGRESS.size)
+
+    def write(self, market_ns: int) -> None:
+        """Everything up to `market_ns` (UTC ns) has been published by now."""
+        _PROGRESS.pack_into(self._map, 0, host_ns(), market_ns)
+
+    def read(self) -> tuple[int, int]:
+        """When it was written last (host ns), and how far the market had been published (UTC ns).
+
+        A reader may see one number newer than the other by one publication; both only grow.
+        """
+        written_ns, market_ns = _PROGRESS.unpack_from(self._map, 0)
+        return written_ns, market_ns
 
 
 def from_environment() -> Clock:

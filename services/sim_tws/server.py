@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from common.clock import Clock, host_ns
+from common.clock import Clock, Progress, host_ns
 from services.sim_tws import replies, requests
 from services.sim_tws.account_desk import AccountDesk
 from services.sim_tws.announcer import Encode
@@ -39,6 +39,7 @@ class Server:
         clock: Clock,
         recorder: Recorder | None = None,
         state_file: StateFile | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.broker = broker
         self.clock = clock
@@ -48,6 +49,7 @@ class Server:
         self.after_orders: list[tuple[int, Callable[[], None]]] = []  # faults due by order count
         self._recorder = recorder
         self._state_file = state_file
+        self._progress = progress
         self._connections = 0
         self._listener: asyncio.Server | None = None
         self._address: tuple[str, int] = ("127.0.0.1", 0)
@@ -71,9 +73,10 @@ class Server:
 
     async def refuse(self, for_s: float) -> None:
         """Closes the port, drops everybody, listens again later: a restart as clients see it."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        if self._listener is None:
+            return
+        self._listener.close()
+        self._listener = None
         for session in list(self.sessions.values()):
             session.abort()
         await asyncio.sleep(for_s)
@@ -104,6 +107,8 @@ class Server:
         gap_s = 1 / PUBLICATIONS_PER_S_MAX
         while True:
             self.publish()
+            if self._progress is not None:
+                self._progress.write(self.broker.now_ns)
             await asyncio.sleep(gap_s)
 
     def publish(self) -> None:
