@@ -48,7 +48,7 @@ class Message(Struct, frozen=True, array_like=True, tag=True, forbid_unknown_fie
     """What all messages share: a tuple on the wire, its type's name first."""
 
 
-class Now(Struct, frozen=True, array_like=True, gc=False):
+class Now(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """The instant at which a decider judges: market time (UTC ns) and host time (monotonic ns)."""
 
     market_ns: Ns
@@ -286,7 +286,7 @@ class StopHit(Message, frozen=True):
     why: Text
 
 
-class Check(Struct, frozen=True, array_like=True, gc=False):
+class Check(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     name: Word
     ok: bool
     detail: Text
@@ -375,14 +375,14 @@ class DaySummary(Message, frozen=True):
 # --- order_executor ----------------------------------------------------------------------------
 
 
-class Order(Struct, frozen=True, array_like=True, gc=False):
+class Order(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """An order as decided, independent of any broker.
 
     `intent_id` is deterministic (session, purpose, attempt) and travels in IB's orderRef.
     `price_usd` is what it was sized at; past `deadline_ns` (market time) it must not leave.
     """
 
-    intent_id: Annotated[str, Meta(max_length=32, pattern=r"^\d{8}-(ENTRY|EXIT)-\d{1,3}$")]
+    intent_id: Annotated[str, Meta(max_length=32, pattern=r"^\d{8}-(ENTRY|EXIT)-\d{1,3}\Z")]
     day: date
     purpose: Purpose
     reason: Reason

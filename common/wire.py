@@ -26,7 +26,9 @@ class WireError(ValueError):
     """A frame that is not a message of this version; the text says why."""
 
 
-class Envelope(Struct, Generic[Body], frozen=True, array_like=True, gc=False):
+class Envelope(
+    Struct, Generic[Body], frozen=True, array_like=True, forbid_unknown_fields=True, gc=False
+):
     """Who says it, and which of its words it is.
 
     `epoch` names the speaker's journal, `seq` counts within it per topic, across restarts. `floor`
