@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 
 from common.core import market_day, quotes
-from common.core.rules import SECOND_NS
-from common.messages import DataKind, Message, Now, Quote, Started, Tick
+from common.messages import DataKind, Message, Quote
 from common.settings import Settings
 from common.tws.link_messages import LinkUp
 from common.tws.market_messages import (
@@ -30,6 +29,7 @@ from common.tws.market_messages import (
     SessionHours,
     Subscribe,
 )
+from tests.playbook import Script
 
 EFFECTS = (Subscribe, AskContract, ReadHistory, ReadCalendar)
 MONDAY = date(2026, 3, 2)  # of a plain week in winter time: open 14:30 UTC, close 21:00
@@ -66,40 +66,13 @@ def bars_until(last: date, count: int = 700, close: float = 400.0) -> tuple[Pric
     )
 
 
-class Play:
-    """One decider under a clock that the test moves; host time moves with market time."""
-
-    def __init__(self, decider: Any, settings: Settings, start_ns: int) -> None:
-        self.decider = decider
-        self.state = decider.start(settings)
-        self.now = Now(market_ns=start_ns, host_ns=SECOND_NS)
-        self.said: list[Message] = []
-
-    def hear(self, message: Message, after_s: float = 0.0) -> list[Message]:
-        """What is said and done on `message`, heard `after_s` later; deciding changes nothing."""
-        self.wait(after_s)
-        self.decider.evolve(self.state, self.now, message)
-        before = msgspec.msgpack.encode(self.state)
-        outputs: list[Message] = self.decider.decide(self.state, self.now, message)
-        assert msgspec.msgpack.encode(self.state) == before, "decide changed the state"
-        for output in outputs:
-            self.decider.evolve(self.state, self.now, output)
-        self.said += outputs
-        return outputs
-
-    def wait(self, s: float) -> None:
-        step_ns = int(s * SECOND_NS)
-        self.now = Now(market_ns=self.now.market_ns + step_ns, host_ns=self.now.host_ns + step_ns)
-
-    def tick(self, after_s: float = 0.0) -> list[Message]:
-        return self.hear(Tick(), after_s)
+class Play(Script):
+    """A decider's script, moved by market instants."""
 
     def at(self, market_ns: int) -> list[Message]:
         """Moves to an instant and lets a Tick pass."""
-        return self.tick((market_ns - self.now.market_ns) / SECOND_NS)
-
-    def newest(self, kind: type[Any]) -> Any:
-        return next((fact for fact in reversed(self.said) if isinstance(fact, kind)), None)
+        self.wait_until(market_ns)
+        return self.tick()
 
 
 class FeedPlay(Play):
@@ -111,18 +84,17 @@ class FeedPlay(Play):
         start_ns: int = ns(MONDAY, 9, 29),
         kind: DataKind | None = "live",
     ) -> None:
-        super().__init__(quotes, settings or Settings(), start_ns)
         self.kind = kind
-        self.hear(Started(settings_json=self.state.settings.to_json()))
+        super().__init__(quotes, settings or Settings(), start_ns)
         self.hear(self.calendar())
         self.hear(LinkUp(port=7497, server_version=176, accounts=("DU1234567",), next_order_id=1))
         self.hear(self.contract())
         self.tick()
         self.hear(self.history())
 
-    def hear(self, message: Message, after_s: float = 0.0) -> list[Message]:
-        """As above; each new subscription is told its `kind` at once, unless that is None."""
-        outputs = super().hear(message, after_s)
+    def hear(self, *messages: Message) -> list[Message]:
+        """As ever; each new subscription is told its `kind` at once, unless that is None."""
+        outputs = super().hear(*messages)
         for output in outputs:
             if isinstance(output, Subscribe) and self.kind is not None:
                 super().hear(KindSaid(symbol=output.symbol, kind=self.kind))
@@ -155,17 +127,19 @@ class FeedPlay(Play):
     def open_market(self) -> None:
         """A minute after the open, with one valid price."""
         self.at(ns(MONDAY, 9, 31))
-        self.ticks((BID, 400.0), (ASK, 400.02), (LAST, 400.0))
+        self.smh((BID, 400.0), (ASK, 400.02), (LAST, 400.0))
 
-    def ticks(self, *ticks: tuple[int, float], after_s: float = 0.0) -> list[Quote]:
+    def smh(self, *ticks: tuple[int, float], after_s: float = 0.0) -> list[Quote]:
         """One chunk of SMH ticks; the quotes said on it."""
         raw = tuple(RawTick(type=kind, value=value) for kind, value in ticks)
-        said = self.hear(RawTicks(symbol=SMH, ticks=raw), after_s)
+        self.wait(after_s)
+        said = self.hear(RawTicks(symbol=SMH, ticks=raw))
         return [fact for fact in said if isinstance(fact, Quote)]
 
     def vix(self, level: float, after_s: float = 0.0, tick_type: int = LAST) -> list[Message]:
         raw = (RawTick(type=tick_type, value=level),)
-        return self.hear(RawTicks(symbol=VIX, ticks=raw), after_s)
+        self.wait(after_s)
+        return self.hear(RawTicks(symbol=VIX, ticks=raw))
 
     def effects(self, outputs: list[Message]) -> list[Message]:
         return [output for output in outputs if isinstance(output, EFFECTS)]

@@ -179,52 +179,52 @@ def opening(play: FeedPlay) -> list[tuple[float, bool]]:
 def test_the_official_opening_print_is_said_at_once() -> None:
     play = FeedPlay()
     play.at(OPEN_NS)
-    play.ticks((OPEN, 401.5), after_s=0.2)
+    play.smh((OPEN, 401.5), after_s=0.2)
     assert opening(play) == [(401.5, True)]
 
 
 def test_an_open_from_before_the_open_is_the_day_befores() -> None:
     play = FeedPlay()
-    play.ticks((OPEN, 395.0))
+    play.smh((OPEN, 395.0))
     play.at(OPEN_NS)
-    play.ticks((OPEN, 395.0), after_s=0.2)  # a resubscription tells the old one again
+    play.smh((OPEN, 395.0), after_s=0.2)  # a resubscription tells the old one again
     assert opening(play) == []
-    play.ticks((OPEN, 401.5), after_s=1)
+    play.smh((OPEN, 401.5), after_s=1)
     assert opening(play) == [(401.5, True)]
 
 
 def test_without_a_print_the_first_valid_mid_serves_after_the_wait() -> None:
     play = FeedPlay()
     play.at(OPEN_NS)
-    play.ticks((LAST, 402.0), (BID, 400.0), (ASK, 400.02), after_s=1)
-    play.ticks((BID, 400.5), (ASK, 400.52), after_s=1)
+    play.smh((LAST, 402.0), (BID, 400.0), (ASK, 400.02), after_s=1)
+    play.smh((BID, 400.5), (ASK, 400.52), after_s=1)
     play.tick(after_s=2.9)
     assert opening(play) == []
     play.tick(after_s=0.1)
     assert opening(play) == [(400.01, False)]
-    play.ticks((OPEN, 400.3), after_s=60)
+    play.smh((OPEN, 400.3), after_s=60)
     assert opening(play) == [(400.01, False), (400.3, True)]
 
 
 def test_a_mid_of_later_in_the_day_is_no_opening_price() -> None:
     play = FeedPlay()
     play.at(ns(MONDAY, 11))
-    play.ticks((BID, 400.0), (ASK, 400.02))
+    play.smh((BID, 400.0), (ASK, 400.02))
     play.tick(after_s=60)
     assert opening(play) == []
-    play.ticks((OPEN, 401.5))
+    play.smh((OPEN, 401.5))
     assert opening(play) == [(401.5, True)]
 
 
 def test_the_first_quarter_of_an_hour_of_delayed_data_is_of_before_the_open() -> None:
     play = FeedPlay(kind="delayed")
     play.at(OPEN_NS)
-    play.ticks((66, 400.0), (67, 400.02), (76, 395.0), after_s=1)
+    play.smh((66, 400.0), (67, 400.02), (76, 395.0), after_s=1)
     play.at(ns(MONDAY, 9, 44))
     assert opening(play) == []
     play.at(ns(MONDAY, 9, 45))
-    play.ticks((66, 401.0), (67, 401.02), after_s=1)
-    play.ticks((76, 401.5), after_s=1)
+    play.smh((66, 401.0), (67, 401.02), after_s=1)
+    play.smh((76, 401.5), after_s=1)
     assert opening(play) == [(401.5, True)]
 
 
@@ -234,11 +234,11 @@ def test_the_first_quarter_of_an_hour_of_delayed_data_is_of_before_the_open() ->
 def test_at_the_close_the_bar_is_provisional_from_the_last_price() -> None:
     play = FeedPlay()
     play.at(OPEN_NS)
-    play.ticks((OPEN, 401.0), (BID, 400.0), (ASK, 400.02), (LAST, 400.01), after_s=1)
-    play.ticks((BID, 404.0), (ASK, 404.02), (LAST, 404.01), after_s=60)
-    play.ticks((BID, 398.0), (ASK, 398.02), (LAST, 398.01), after_s=60)
+    play.smh((OPEN, 401.0), (BID, 400.0), (ASK, 400.02), (LAST, 400.01), after_s=1)
+    play.smh((BID, 404.0), (ASK, 404.02), (LAST, 404.01), after_s=60)
+    play.smh((BID, 398.0), (ASK, 398.02), (LAST, 398.01), after_s=60)
     play.at(CLOSE_NS - 1_000_000_000)
-    play.ticks((BID, 403.0), (ASK, 403.02), (LAST, 403.02))
+    play.smh((BID, 403.0), (ASK, 403.02), (LAST, 403.02))
     play.said.clear()
     play.at(CLOSE_NS)
     bar = play.newest(DailyBar)
@@ -252,7 +252,7 @@ def test_a_session_without_a_price_has_no_provisional_bar() -> None:
     play = FeedPlay()
     play.said.clear()
     play.at(CLOSE_NS)
-    assert play.newest(DailyBar) is None
+    assert play.all(DailyBar) == []
 
 
 @pytest.mark.parametrize(("kind", "minutes"), [("live", 1), ("delayed", 16)])
@@ -267,7 +267,7 @@ def test_the_final_bar_is_asked_for_after_the_close_until_it_is_there(
     # when the broker has not got it yet
     play.hear(play.history(last=FRIDAY))
     assert not quotes.busy(play.state)
-    assert play.newest(DailyHistory) is None
+    assert play.all(DailyHistory) == []
     assert ReadHistory in asked(play, play.tick(after_s=61))
     play.hear(play.history(last=MONDAY))
     # then history and bar are said
@@ -350,7 +350,7 @@ def test_a_history_with_a_fault_is_not_said_and_is_asked_for_again(name: str) ->
     play.hear(Started(settings_json=play.state.settings.to_json()))
     play.said.clear()
     play.hear(HistoryRead(asked_ns=play.now.market_ns, bars=bad_history(name), problem=""))
-    assert play.newest(DailyHistory) is None
+    assert play.all(DailyHistory) == []
     assert play.state.history.problem
 
 
@@ -366,7 +366,7 @@ def test_a_hole_older_than_what_the_strategy_needs_does_no_harm() -> None:
 def test_a_restart_asks_anew_what_the_last_process_had_asked() -> None:
     play = FeedPlay()
     play.at(ns(MONDAY, 16, 1))  # the history is being read when the process dies
-    play.hear(Started(settings_json=play.state.settings.to_json()))
+    play.restart()
     assert not quotes.busy(play.state)
     assert quotes.ready(play.state) == "connecting to TWS"
     assert play.state.session is not None

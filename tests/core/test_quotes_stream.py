@@ -75,7 +75,7 @@ def test_a_competing_session_is_told_until_ticks_come_again() -> None:
     assert "log out there" in feed(play).problem
     # when it has ended, a minute later a new try brings ticks
     assert subscribed(play.tick(after_s=61))
-    play.ticks((BID, 400.0), (ASK, 400.02))
+    play.smh((BID, 400.0), (ASK, 400.02))
     assert not feed(play).competing
     assert not feed(play).problem
 
@@ -93,14 +93,14 @@ def test_no_price_outlives_a_lost_link() -> None:
     play = opened()
     play.hear(tws_code(1100))
     play.hear(tws_code(1101))
-    assert play.ticks((BID, 400.01), after_s=1) == []
+    assert play.smh((BID, 400.01), after_s=1) == []
 
 
 def test_a_farm_that_comes_back_with_its_ticks_needs_nothing() -> None:
     play = opened()
     play.hear(tws_code(2103))
     play.hear(tws_code(2104))
-    play.ticks((BID, 400.01), after_s=1)
+    play.smh((BID, 400.01), after_s=1)
     play.vix(18.0)
     assert subscribed(play.tick(after_s=6)) == []
 
@@ -130,7 +130,7 @@ def test_a_silent_stream_is_told_by_the_age_of_its_ticks_and_made_anew() -> None
 def test_ticks_without_a_valid_price_are_told_too() -> None:
     play = opened()
     for _ in range(7):
-        play.ticks((BID, -1.0), (ASK, -1.0), (LAST, -1.0), after_s=1)
+        play.smh((BID, -1.0), (ASK, -1.0), (LAST, -1.0), after_s=1)
     assert "no valid SMH price" in feed(play).problem
 
 
@@ -145,7 +145,7 @@ def test_silence_outside_the_session_proves_nothing() -> None:
 
 def test_at_the_open_a_quiet_morning_is_not_taken_for_a_dead_stream() -> None:
     play = FeedPlay()
-    play.ticks((BID, 400.0), (ASK, 400.02))
+    play.smh((BID, 400.0), (ASK, 400.02))
     assert subscribed(play.at(ns(MONDAY, 9, 30))) == []
     assert not feed(play).problem
 
@@ -153,9 +153,7 @@ def test_at_the_open_a_quiet_morning_is_not_taken_for_a_dead_stream() -> None:
 def test_a_fast_forwarded_market_is_not_taken_for_a_dead_stream() -> None:
     # given a replay in which a minute passes within 50 ms of host time
     play = opened()
-    host_ns = play.now.host_ns
-    play.wait(60)
-    play.now = type(play.now)(market_ns=play.now.market_ns, host_ns=host_ns + 50_000_000)
+    play.wait(60, host_s=0.05)
     assert subscribed(play.tick()) == []
     assert not feed(play).problem
 
@@ -177,8 +175,8 @@ def test_the_vix_falls_back_from_live_to_delayed_to_none_by_itself() -> None:
     play.hear(code(10168, VIX))
     # then SMH is not touched by it, and no level is said
     assert subscribed(play.said)[-1] == (VIX, False)
-    assert play.newest(VixLevel) is None
-    play.ticks((BID, 400.0), (ASK, 400.02))
+    assert play.all(VixLevel) == []
+    play.smh((BID, 400.0), (ASK, 400.02))
     assert not feed(play).problem
 
 
@@ -206,4 +204,4 @@ def test_a_vix_tick_says_nothing_about_smh() -> None:
     play = opened()
     play.said.clear()
     play.vix(18.5, after_s=3)
-    assert play.newest(Quote) is None
+    assert play.all(Quote) == []

@@ -51,7 +51,6 @@ def bar(day: date, close: float, *, final: bool) -> DailyBar:
 def engine(closes: list[float] | None = None, settings: Settings | None = None) -> Play:
     """At 09:31 on Monday, with the history up to Friday."""
     play = Play(strategy, settings or Settings(), ns(MONDAY, 9, 31))
-    play.hear(Started(settings_json=play.state.settings.to_json()))
     play.hear(session(MONDAY, FRIDAY, TUESDAY))
     play.hear(history(RISING if closes is None else closes))
     return play
@@ -64,6 +63,12 @@ def vix(play: Play, level: float, kind: DataKind = "live", after_s: float = 0.0)
 
 def said(outputs: list[Message], kind: type[Any]) -> list[Any]:
     return [output for output in outputs if isinstance(output, kind)]
+
+
+def flip_close(play: Play) -> float:
+    flip = play.newest(Signal).flip_close_usd
+    assert flip is not None
+    return flip
 
 
 def alert(play: Play, code: str) -> Alert | None:
@@ -104,7 +109,7 @@ def test_a_series_that_never_moved_buys_nothing() -> None:
 
 
 def test_the_flip_close_is_where_the_side_turns() -> None:
-    flip = engine().newest(Signal).flip_close_usd
+    flip = flip_close(engine())
     for close, side in ((flip + 0.01, "BULL"), (flip - 0.01, "BEAR")):
         play = engine()
         play.hear(bar(MONDAY, close, final=True))
@@ -148,7 +153,7 @@ def test_a_provisional_signal_is_not_overtaken_by_yesterdays_final_one() -> None
 
 def test_a_turn_is_said_provisionally_and_finally() -> None:
     play = engine()
-    crash = play.newest(Signal).flip_close_usd - 1
+    crash = flip_close(play) - 1
     play.at(CLOSE_NS)
     [first] = said(play.hear(bar(MONDAY, crash, final=False)), SignalChanged)
     assert (first.before, first.after, first.final) == ("BULL", "BEAR", False)
@@ -158,7 +163,7 @@ def test_a_turn_is_said_provisionally_and_finally() -> None:
 
 def test_a_turn_that_does_not_hold_is_taken_back() -> None:
     play = engine()
-    flip = play.newest(Signal).flip_close_usd
+    flip = flip_close(play)
     play.at(CLOSE_NS)
     play.hear(bar(MONDAY, flip - 1, final=False))
     [back] = said(play.hear(bar(MONDAY, flip + 1, final=True)), SignalChanged)
@@ -198,8 +203,8 @@ def test_a_history_that_contradicts_the_last_one_is_told(changed: list[float]) -
 
 def test_too_little_history_is_refused_with_the_settings_that_mend_it() -> None:
     play = engine(RISING[:624])
-    assert play.newest(Signal) is None
-    assert play.newest(TargetPosition) is None
+    assert play.all(Signal) == []
+    assert play.all(TargetPosition) == []
     found = alert(play, "history_short")
     assert found is not None
     assert "strategy.history_years" in found.text
@@ -225,7 +230,7 @@ def test_bear_is_a_target_of_nothing() -> None:
 
 def test_a_provisional_turn_moves_no_target() -> None:
     play = engine()
-    crash = play.newest(Signal).flip_close_usd - 1
+    crash = flip_close(play) - 1
     play.at(CLOSE_NS - 1)
     target = play.newest(TargetPosition)
     play.at(CLOSE_NS)
@@ -235,7 +240,7 @@ def test_a_provisional_turn_moves_no_target() -> None:
 
 def test_a_final_turn_is_the_next_sessions_target() -> None:
     play = engine()
-    crash = play.newest(Signal).flip_close_usd - 1
+    crash = flip_close(play) - 1
     play.at(ns(MONDAY, 16, 1))
     play.hear(bar(MONDAY, crash, final=True))
     target = play.newest(TargetPosition)
@@ -259,7 +264,7 @@ def test_without_a_final_bar_by_the_next_open_there_is_no_target_and_a_page() ->
     play.at(ns(TUESDAY, 9, 29))
     assert play.said == []
     play.at(ns(TUESDAY, 9, 30))
-    assert play.newest(TargetPosition) is None  # the last one ended with Monday's session
+    assert play.all(TargetPosition) == []  # the last one ended with Monday's session
     found = alert(play, "no_target")
     assert found is not None
     assert str(MONDAY) in found.text
@@ -330,7 +335,7 @@ def test_after_the_close_the_coming_sessions_leverage_is_the_base() -> None:
 def test_without_a_session_there_is_no_target() -> None:
     play = Play(strategy, Settings(), ns(MONDAY, 9, 31))
     play.hear(history(RISING))
-    assert play.newest(TargetPosition) is None
+    assert play.all(TargetPosition) == []
     assert strategy.ready(play.state) == "waiting for the session times"
 
 
