@@ -10,50 +10,6 @@ from services.sim_tws.account import PORTFOLIO, REG_T_OVERNIGHT_RATE, Valuation
 
 Row = tuple[str, str, str]  # key, value, currency
 
-# The tags reqAccountSummary knows; `$LEDGER` and `$LEDGER:ALL` ask for the ledger rows.
-SUMMARY_TAGS = frozenset(
-    [
-        "AccountType",
-        "NetLiquidation",
-        "TotalCashValue",
-        "SettledCash",
-        "AccruedCash",
-        "BuyingPower",
-        "EquityWithLoanValue",
-        "PreviousDayEquityWithLoanValue",
-        "PreviousEquityWithLoanValue",
-        "GrossPositionValue",
-        "ReqTEquity",
-        "RegTEquity",
-        "ReqTMargin",
-        "RegTMargin",
-        "SMA",
-        "InitMarginReq",
-        "MaintMarginReq",
-        "AvailableFunds",
-        "ExcessLiquidity",
-        "Cushion",
-        "FullInitMarginReq",
-        "FullMaintMarginReq",
-        "FullAvailableFunds",
-        "FullExcessLiquidity",
-        "LookAheadNextChange",
-        "LookAheadInitMarginReq",
-        "LookAheadMaintMarginReq",
-        "LookAheadAvailableFunds",
-        "LookAheadExcessLiquidity",
-        "HighestSeverity",
-        "DayTradesRemaining",
-        "DayTradesRemainingT+1",
-        "DayTradesRemainingT+2",
-        "DayTradesRemainingT+3",
-        "DayTradesRemainingT+4",
-        "Leverage",
-        "NLVAndMarginInReview",
-        "WhatIfPMEnabled",
-        "Billable",
-    ]
-)
 _LEDGER_KEYS = [
     "CashBalance",
     "TotalCashBalance",
@@ -92,7 +48,7 @@ def summary_rows(all_rows: list[Row], tags: str) -> list[Row]:
     """The rows a summary request asked for, in the order of the account's own rows."""
     asked = {tag.strip() for tag in tags.split(",")}
     ledger = {tag for tag in asked if tag.startswith("$LEDGER")}
-    plain = [row for row in all_rows if row[0] in asked and row[0] not in _LEDGER_KEYS]
+    plain = [row for row in all_rows if row[0] in asked]
     if not ledger:
         return plain
     currencies = _ledger_currencies(ledger)

@@ -234,7 +234,6 @@ class Broker:
             instrument=instrument,
             exchange=exchange,
             ticket=ticket,
-            placed_ns=self.now_ns,
         )
 
     def _enter(self, order: Order) -> None:

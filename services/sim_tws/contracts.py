@@ -147,7 +147,6 @@ VIX = Instrument(
     local_symbol="VIX",
 )
 INSTRUMENTS = (SMH, SMH_MEXICO, VIX)
-BY_CON_ID = {instrument.con_id: instrument for instrument in INSTRUMENTS}
 SEC_TYPES = frozenset(
     [
         "STK",

@@ -24,11 +24,10 @@ PIECES_MAX = 8  # a large order is done after this many pieces, however small th
 PIECE_GAP_NS = SECOND_NS // 4
 PIECE_SLIPPAGE_USD = 0.01
 
-# Trigger methods of stop orders (0 is the default for a US stock: last).
+# Trigger methods of stop orders (0 is the default for a US stock: last; 7 is last or bid/ask).
 LAST_METHODS = frozenset({0, 2})
 DOUBLE_LAST = 3
 BID_ASK_METHODS = frozenset({1, 4})
-LAST_OR_BID_ASK = 7
 MIDPOINT = 8
 
 

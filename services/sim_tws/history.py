@@ -114,20 +114,6 @@ def daily(asked: Window, instrument: Instrument, tape: Tape, now_ns: int) -> lis
     return rows if ratio == 1.0 else [(day, _divided(bar, ratio)) for day, bar in rows]
 
 
-def running_bar(bar_s: int, instrument: Instrument, tape: Tape, now_ns: int) -> Bar | None:
-    """The bar that is being made at `now_ns`, the last one outside hours; `bar_s` 0 is daily."""
-    session = tape.session(now_ns)
-    if session is None or now_ns <= session.open_ns:
-        return None
-    end_ns = min(now_ns, session.close_ns)
-    if not bar_s:
-        return _joined(tape.market.bars(instrument.symbol, session.open_ns, end_ns, 3600))
-    step_ns = bar_s * SECOND_NS
-    start_ns = max(session.open_ns, (end_ns - 1) // step_ns * step_ns)
-    made = tape.market.bars(instrument.symbol, start_ns, end_ns, bar_s)
-    return made[-1] if made else None
-
-
 def date_text(bar: Bar, request: Historical, version: int) -> str:
     """Daily bars carry the date; shorter ones local time, or epoch seconds on request."""
     if request.bar_size in LONG_BARS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 
 from common.clock import SECOND_NS, host_ns
@@ -27,6 +28,9 @@ from services.sim_tws.wire import FieldError, payload
 HOURS_DAYS = 6
 LIVE_HISTORY_NS = 5 * SECOND_NS
 SMALL_BAR_S = 30
+HEAD_DAYS = 30  # the first session lies within a month of the market's first day
+# How far back the newest bar of a long-bar request may reach, by the end of its bar size.
+RECENT = {"y": "2 D", "D": "2 D", "k": "1 W", "W": "1 W", "h": "1 M", "M": "1 M"}
 IDENTICAL_NS = 15 * SECOND_NS
 BURST_NS, BURST_MAX = 2 * SECOND_NS, 6
 LONG_NS, LONG_MAX = 600 * SECOND_NS, 60
@@ -86,9 +90,9 @@ class HistoryDesk:
         instrument = self._data.resolve(session, request.req_id, request.contract)
         if instrument is None:
             return
-        first = self._tape.market.daily_bars(instrument.symbol, self._tape.market.last_day, 10**6)[
-            0
-        ][1]
+        market = self._tape.market
+        soon = market.first_day + timedelta(days=HEAD_DAYS)
+        first = market.daily_bars(instrument.symbol, soon, HEAD_DAYS)[0][1]
         text = f"{new_york(first.start_ns):%Y%m%d-%H:%M:%S}"
         if request.date_format == 2:
             text = str(first.start_ns // SECOND_NS)
@@ -155,14 +159,13 @@ class HistoryDesk:
     ) -> None:
         """The bars finished since the last update, then the running one."""
         bar_s = history.BAR_SECONDS.get(stream.request.bar_size, 0)
-        made = []
         if bar_s:
             made = self._tape.market.bars(
                 stream.instrument.symbol, stream.bar_start_ns, visible_ns, bar_s
             )
         else:
-            running = history.running_bar(0, stream.instrument, self._tape, visible_ns)
-            made = [running] if running else []
+            latest = replace(stream.request, duration=RECENT[stream.request.bar_size[-1]])
+            made = history.bars(latest, stream.instrument, self._tape, visible_ns)[-1:]
         for bar in made[-100:]:
             stream.bar_start_ns = bar.start_ns
             text = history.date_text(bar, stream.request, session.version)

@@ -117,7 +117,6 @@ class Order:
     instrument: Instrument
     exchange: str
     ticket: Ticket
-    placed_ns: int
     status: str = PENDING_SUBMIT
     filled: float = 0.0
     average_usd: float = 0.0

@@ -38,7 +38,6 @@ class Session(asyncio.Protocol):
         self.client_id: int | None = None
         self.subscriptions = Subscriptions()
         self.binds_manual_orders = False
-        self.frames_in = 0
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
         self._outgoing: list[bytes] = []
@@ -78,7 +77,6 @@ class Session(asyncio.Protocol):
     # Incoming
 
     def _received(self, body: bytes) -> None:
-        self.frames_in += 1
         self.server.record(self, "in", body)
         if not self.version:
             self._shake_hands(body)

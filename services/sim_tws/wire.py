@@ -15,7 +15,6 @@ from collections.abc import Iterator
 UNSET_FLOAT = 1.7976931348623157e308
 UNSET_INT = 2147483647
 UNSET_FLOAT_TEXT = "1.7976931348623157E308"
-UNSET_INT_TEXT = "2147483647"
 FRAME_BYTES_MAX = 256 * 1024  # the largest honest request is an order, about 1 kB
 GREETING = b"API\0"
 
