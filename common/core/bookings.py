@@ -255,7 +255,8 @@ def _forget(state: State, now: Now) -> None:
 
 def _halt(state: State, now: Now, reason: str) -> None:
     if state.mode == "ACTIVE":
-        state.mode, state.mode_reason, state.mode_since_ns = "HALTED", reason, now.market_ns
+        state.mode, state.mode_since_ns = "HALTED", now.market_ns
+        state.mode_reason = reason[: outbound.REASON_CHARACTERS_MAX]
 
 
 def _accepted(state: State, now: Now, answer: Accepted) -> None:
@@ -279,7 +280,8 @@ def _accepted(state: State, now: Now, answer: Accepted) -> None:
             state.mode_since_ns, state.liquidated = now.market_ns, ""
         case Unlock() if state.mode == "LOCKED":
             state.mode = "HALTED"
-            state.mode_reason = f"unlocked by {asked.by}: {asked.reason}"
+            said = asked.reason[: outbound.REASON_CHARACTERS_MAX]
+            state.mode_reason = f"unlocked by {asked.by}: {said}"
             state.mode_since_ns = now.market_ns
         case _:
             pass

@@ -29,6 +29,9 @@ from common.tws.messages import (
     StatusReport,
 )
 
+REASON_CHARACTERS_MAX = 1000
+"""Of TWS's or a person's words that we repeat; messages hold 2000 with our own around them."""
+
 WORKED_ON: frozenset[str] = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
 LIVE_AT_BROKER: frozenset[str] = WORKED_ON | {"PendingSubmit"}
 OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
@@ -220,7 +223,8 @@ def plain(error: TwsError) -> str:
     """One line: our words, TWS's words, the mend."""
     meaning = codes.look_up(error.code)
     said = " ".join(error.text.split())
-    return f"{meaning.text} ({error.code}: {said})" + (f"; {meaning.mend}" if meaning.mend else "")
+    mend = f"; {meaning.mend}" if meaning.mend else ""
+    return f"{meaning.text} ({error.code}: {said[:REASON_CHARACTERS_MAX]}){mend}"
 
 
 def execution_root(exec_id: str) -> tuple[str, int]:
