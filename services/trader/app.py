@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import json
 import os
 import sys
@@ -302,4 +301,4 @@ def _any_var_dir(mode: running.Mode | None) -> Path:
 
 def who() -> str:
     """Who asks, for the record."""
-    return f"{getpass.getuser()}@terminal"[:80]
+    return f"{os.environ.get('USER') or os.getuid()}@terminal"[:80]

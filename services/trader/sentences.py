@@ -155,6 +155,9 @@ def _broker(message: Any) -> str | None:
         case m.AccountSnapshot():
             worth = usd(message.net_liquidation_usd)
             return f"net liquidation {worth}, {message.shares:,} SMH held"
+        case m.BrokerPnl():
+            worth, profit = usd(message.value_usd), usd(message.unrealized_usd)
+            return f"{message.shares:,} SMH held, worth {worth}, unrealized profit {profit}"
         case m.MarginPreview():
             if message.problem:
                 return f"no margin preview: {message.problem}"

@@ -57,15 +57,20 @@ def short_account(account: str) -> str:
 def named(value: Any) -> Any:
     """A message as names and values that JSON knows; instants stay UTC ns, days become ISO."""
     if isinstance(value, Struct):
-        fields = {name: named(getattr(value, name)) for name in value.__struct_fields__}
-        if "account" in fields:
-            fields["account"] = short_account(str(fields["account"]))
-        return fields
+        return {name: _named_field(name, getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, (list, tuple)):
         return [named(item) for item in value]
     if isinstance(value, date):
         return value.isoformat()
     return value
+
+
+def _named_field(name: str, value: Any) -> Any:
+    if name == "account":
+        return short_account(value)
+    if name == "accounts":
+        return [short_account(account) for account in value]
+    return named(value)
 
 
 def one_line(message: Struct) -> str:
@@ -80,10 +85,10 @@ def one_line(message: Struct) -> str:
 def _field(name: str, value: Any) -> str:
     if name.endswith("_ns") and isinstance(value, int) and value > ANY_INSTANT_NS:
         return market_time(value, millis=True)
-    if name == "account":
-        return short_account(str(value))
+    if name in ("account", "accounts"):
+        return str(_named_field(name, value))
     if isinstance(value, float):
-        return f"{value:,.4f}".rstrip("0").rstrip(".") if name != "usd" else usd(value)
+        return f"{value:,.4f}".rstrip("0").rstrip(".")
     if isinstance(value, Struct):
         return f"({one_line(value)})"
     if isinstance(value, tuple):

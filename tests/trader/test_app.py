@@ -181,3 +181,10 @@ def test_status_of_a_damaged_journal_shows_the_rest_and_the_damage(
     (var / "run").rmdir()
     found = answer(trader("status", "--json"))
     assert "damaged at byte 0" in found["warnings"][0]
+
+
+def test_run_hands_its_words_to_the_launcher(var: Path) -> None:
+    with process(var, "run", "--broker", "nonsense") as program:
+        _, told = program.communicate(timeout=60)
+    assert program.returncode == 2
+    assert "--broker" in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common import messages as m
+from common.tws.link_messages import LinkUp
 from services.trader.sentences import sentence
 from services.trader.wording import named, short_account, span, usd
 from tests.trader import facts
@@ -45,6 +46,12 @@ def test_no_sentence_shows_the_account_whole() -> None:
     for said in facts.SAID.values():
         for fact in said:
             assert "DU1234567" not in sentence(fact) + repr(named(fact))
+
+
+def test_the_accounts_of_a_login_are_shortened_field_by_field() -> None:
+    up = LinkUp(port=7497, server_version=176, accounts=("DU1234567",), next_order_id=1)
+    assert "DU1234567" not in sentence(up) + repr(named(up))
+    assert named(up)["accounts"] == ["DU***67"]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def orders(known: Known) -> Row:
     text = "; ".join(parts) or "none"
     text += "" if book.reconciled else "; not yet compared with the broker"
     if risk and risk.protected_by:
-        text += f"; position protected by: {risk.protected_by}"
+        text += f"; protection: {risk.protected_by}"
     level: Level = "bad" if book.unknown else "plain" if book.reconciled else "warn"
     return Row(key=key, label=label, text=text, level=level, values=values)
 
