@@ -26,6 +26,7 @@ from common.messages import (
     Quote,
     Session,
     Started,
+    Tick,
     VixLevel,
 )
 from common.settings import Settings
@@ -143,6 +144,8 @@ def evolve(state: State, now: Now, message: Message) -> None:
             else:
                 _hear_smh(state, now, message)
             return
+        case Quote() | Tick():
+            return  # a quote was learned with the tick behind it, and time teaches nothing
         case Started(settings_json=text):
             _restart(state, settings_file.from_json(text))
         case LinkUp() | LinkDown() | TwsError():

@@ -87,6 +87,7 @@ class MarketData:
         """Our callbacks instead of the library's, on each new connection."""
         self._subscribed.clear()
         self._symbols.clear()
+        self._failures.clear()
         self._chunk.clear()
         ib.wrapper.priceSizeTick = self._on_price
         ib.wrapper.tickSize = self._on_size

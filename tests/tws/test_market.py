@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -19,7 +20,7 @@ import msgpack
 import pytest
 
 from common.clock import ClockWriter
-from common.core import market_day
+from common.core import market_day, strategy
 from common.messages import (
     DailyBar,
     DailyHistory,
@@ -29,10 +30,13 @@ from common.messages import (
     Session,
     VixLevel,
 )
+from common.settings import Strategy
 from common.tws.market_messages import RawTicks, ReadHistory, Subscribe
 from services.sim_tws.market_time import instant_ns
 from tests.tws.feed_world import YEAR_NS, Feed, SimTws, market_clock, settings_for
 
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("TRADER_DATA", ROOT.parent / "shared" / "data"))
 DAY = date(2026, 1, 5)
 MINUTE_NS = market_day.MINUTE_NS
 OPEN_NS, CLOSE_NS = instant_ns(DAY, 9, 30), instant_ns(DAY, 16)
@@ -341,6 +345,29 @@ def test_with_delayed_data_the_final_bar_waits_a_quarter_of_an_hour_longer(
     play(scenario())
 
 
+@pytest.mark.skipif(not DATA.exists(), reason=f"no market data at {DATA} (TRADER_DATA)")
+def test_overnight_a_split_rescales_the_whole_history_and_is_no_signal(tmp_path: Path) -> None:
+    """SMH was split two for one on 2023-05-05."""
+
+    async def scenario() -> None:
+        before, split_day = date(2023, 5, 4), date(2023, 5, 5)
+        options = ("--data", str(DATA), "--start", str(before))
+        async with world(tmp_path, *options, at_ns=instant_ns(before, 23)) as w:
+            await w.until_ready(20_000.0)
+            old = w.feed.newest(DailyHistory)
+            await w.feed.until(lambda: w.feed.newest(DailyHistory) != old, "the rebuilt history")
+            new = w.feed.newest(DailyHistory)
+            assert w.clock.reader.now_ns() < instant_ns(split_day, 9, 30)
+            assert new.days == old.days
+            ratios = [a / b for a, b in zip(new.closes_usd, old.closes_usd, strict=True)]
+            assert ratios == pytest.approx([0.5] * len(ratios), rel=1e-4)
+            assert strategy.revision(old.days, old.closes_usd, new.days, new.closes_usd) == ""
+            sides = [strategy.signal_of(h.days, h.closes_usd, Strategy()).side for h in (old, new)]
+            assert sides[0] == sides[1]
+
+    play(scenario())
+
+
 def test_the_same_edge_runs_with_ib_async() -> None:
     """ib_insync is archived; its maintained fork takes its name in a fresh process."""
     names = "every_tick or without_live"
@@ -350,7 +377,7 @@ def test_the_same_edge_runs_with_ib_async() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
 
