@@ -106,12 +106,20 @@ def daily(asked: Window, instrument: Instrument, tape: Tape, now_ns: int) -> lis
         for day, bar in market.daily_bars(instrument.symbol, whole_by, count - running)
         if asked.days or day >= new_york_date(asked.start_ns)
     ]
+    rows = _in_shares_of(new_york_date(now_ns), whole_by, rows, instrument, tape)
     if running and last is not None:
         parts = market.bars(instrument.symbol, last.open_ns, asked.end_ns, 3600)
-        if parts:
-            rows.append((last.date, _joined(parts)))
-    ratio = 1.0 if instrument == VIX else tape.split_ratio(whole_by, new_york_date(now_ns))
-    return rows if ratio == 1.0 else [(day, _divided(bar, ratio)) for day, bar in rows]
+        made = [(last.date, _joined(parts))] if parts else []
+        rows += _in_shares_of(new_york_date(now_ns), last.date, made, instrument, tape)
+    return rows
+
+
+def _in_shares_of(
+    today: date, day: date, rows: list[tuple[date, Bar]], instrument: Instrument, tape: Tape
+) -> list[tuple[date, Bar]]:
+    """Bars in shares of `day`, told in shares of `today`."""
+    ratio = 1.0 if instrument == VIX else tape.split_ratio(day, today)
+    return rows if ratio == 1.0 else [(on, _divided(bar, ratio)) for on, bar in rows]
 
 
 def date_text(bar: Bar, request: Historical, version: int) -> str:

@@ -27,6 +27,18 @@ CONNECTIONS_MAX = 64
 QUOTE_FARMS = ("usfarm.nj", "usfarm")
 HISTORY_FARM = "ushmds"
 DEFINITION_FARM = "secdefnj"
+# What TWS cannot answer from memory while its link to IB is down.
+NEEDS_LINK = (
+    requests.MarketData,
+    requests.TickByTick,
+    requests.RealTimeBars,
+    requests.Historical,
+    requests.HistoricalTicks,
+    requests.HeadTimestamp,
+    requests.ContractDetails,
+    requests.MatchingSymbols,
+)
+LINK_LOST = "Connectivity between IB and Trader Workstation has been lost."
 Handler = Callable[[Session, Any], None]
 
 
@@ -197,6 +209,8 @@ class Server:
 
     def answer(self, session: Session, request: Request) -> None:
         self.advance()
+        if not self.broker.link_up and isinstance(request, NEEDS_LINK):
+            return  # TWS has nobody to ask; the client waits
         self._handlers[type(request)](session, request)
         self.money.publish(self.live_sessions())
         if isinstance(request, requests.PlaceOrder):
@@ -297,6 +311,3 @@ class Server:
             92: running.pnl, 94: running.pnl_single,
         }  # fmt: skip
         streams.get(request.what, {}).pop(req_id, None)
-
-
-LINK_LOST = "Connectivity between IB and Trader Workstation has been lost."

@@ -46,7 +46,7 @@ class Tape:
         ratio = self.split_ratio(new_york_date(tick.ts_ns), new_york_date(ts_ns))
         if ratio == 1.0:
             return tick
-        bid, ask, last = (round(price / ratio, 2) for price in (tick.bid, tick.ask, tick.last))
+        bid, ask, last = (round(price / ratio, 4) for price in (tick.bid, tick.ask, tick.last))
         return tick._replace(bid=bid, ask=ask, last=last)
 
     def split_ratio(self, day: date, until: date) -> float:

@@ -7,6 +7,7 @@ the raw socket of `raw_client`. Nothing here waits for luck: `eventually` polls 
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ from services.sim_tws.state_file import StateFile
 from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
 
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("TRADER_DATA", ROOT.parent / "shared" / "data"))
 DEADLINE_S = 8.0
 FIRST_DAY = date(2025, 6, 2)
 Answer = TypeVar("Answer")

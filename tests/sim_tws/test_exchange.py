@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 
 from common.clock import SECOND_NS
+from services.sim_tws import history, requests
 from services.sim_tws.account import PORTFOLIO, REG_T, Account
 from services.sim_tws.broker import Broker
-from services.sim_tws.contracts import SMH
+from services.sim_tws.contracts import SMH, Contract
 from services.sim_tws.day_cycle import DayCycle
-from services.sim_tws.market import Action, Market
+from services.sim_tws.market import Action, Market, replay
 from services.sim_tws.market_time import instant_ns
 from services.sim_tws.orders import Order, Ticket
 from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
-from tests.sim_tws.harness import FIRST_DAY, next_day
+from tests.sim_tws.harness import DATA, FIRST_DAY, next_day
 
 TUESDAY = next_day(FIRST_DAY)
 
@@ -26,11 +27,16 @@ class House:
     """A broker at a wall time, with shortcuts that read as a script."""
 
     def __init__(
-        self, market: Market, at: str = "10:00", kind: str = PORTFOLIO, cash: float = 1e6
+        self,
+        market: Market,
+        at: str = "10:00",
+        kind: str = PORTFOLIO,
+        cash: float = 1e6,
+        day: date = FIRST_DAY,
     ) -> None:
         self.tape = Tape(market)
         self.account = Account("DU1", cash, kind)
-        self.broker = Broker(self.tape, [self.account], _ns(FIRST_DAY, at), Switches())
+        self.broker = Broker(self.tape, [self.account], _ns(day, at), Switches())
         DayCycle(self.broker)
         self._order_id = 0
 
@@ -275,8 +281,49 @@ def test_a_split_changes_shares_but_never_equity(
     house.go("08:00", TUESDAY)
 
     assert house.account.smh.shares == 2000
-    assert house.equity == pytest.approx(before, abs=10.1)  # half a cent a share of rounding
+    assert house.equity == pytest.approx(before, abs=0.2)
     assert resting.status == "Cancelled"
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"no market data at {DATA} (TRADER_DATA)")
+def test_the_real_split_of_2023_looks_like_no_price_move_anywhere() -> None:
+    house = House(replay(DATA, 7), day=date(2023, 5, 4))
+    house.order("BUY", 1000)
+    house.go("20:30", date(2023, 5, 4))
+    before = house.equity
+    asked = requests.Historical(
+        req_id=1,
+        contract=Contract(),
+        end="",
+        bar_size="1 day",
+        duration="3 D",
+        regular_hours=True,
+        show="TRADES",
+        date_format=1,
+        keep_up_to_date=False,
+    )
+    for wall in ("00:01", "09:00", "09:30:01", "15:00", "16:30"):
+        house.go(wall, date(2023, 5, 5))
+        closes = [bar.close for bar in history.bars(asked, SMH, house.tape, house.broker.now_ns)]
+
+        assert max(closes) / min(closes) < 1.05, wall
+        assert house.equity == pytest.approx(before, rel=0.03), wall
+    assert house.account.smh.shares == 2000
+
+
+def test_an_early_close_moves_everything_with_it(market: Market) -> None:
+    day = date(2025, 7, 3)
+    house = House(market, at="12:00", day=day)
+    moc = house.order("BUY", 100, "MOC")
+    resting = house.order("BUY", 100, "LMT", limit_usd=10.0)
+    house.go("12:55", day)
+    late = house.refused("BUY", 100, "MOC")
+    house.go("13:00", day)
+
+    assert "no longer accepts" in late
+    assert moc.average_usd == market.closing_print("SMH", day)
+    assert resting.status == "Cancelled"
+    assert house.order("BUY", 1).status == "PreSubmitted"
 
 
 def test_a_dividend_pays_cash_on_the_shares_held(

@@ -78,7 +78,8 @@ def test_link_restore(raw: Raw, sim: SimThread) -> None:
     sim.fault("link-loss", seconds=0)
     client.hear("4", f3="1100")
     buy(client)
-    assert silent(client, "3", "4", "5"), "orders sent into the outage are lost"
+    client.say(9, 8, 5, *SMH, 0, "", "", "")
+    assert silent(client, "3", "4", "5", "10"), "orders sent into the outage are lost"
 
     sim.fault("link-restore", code=1101)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import stat
@@ -24,11 +23,9 @@ from services.sim_tws.market import Market
 from services.sim_tws.market_time import instant_ns, new_york
 from services.sim_tws.own_clock import OwnClock
 from services.sim_tws.script import ScriptError, read
-from tests.sim_tws.harness import DEADLINE_S, FIRST_DAY, eventually
+from tests.sim_tws.harness import DATA, DEADLINE_S, FIRST_DAY, ROOT, eventually
 from tests.sim_tws.raw_client import SMH, RawClient, order_fields
 
-ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("TRADER_DATA", ROOT.parent / "shared" / "data"))
 COMMAND = [sys.executable, "-m", "services.sim_tws"]
 
 
