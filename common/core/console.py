@@ -85,7 +85,8 @@ class State(Struct):
     pending: dict[str, Pending] = field(default_factory=dict)
     signal: Signal | None = None
     baseline: BaselineSet | None = None
-    shares: int | None = None
+    linked: bool = False
+    shares: int = 0
     protected_by: str = ""
     data_seen: bool = False
     days: list[DaySummary] = field(default_factory=list)
@@ -121,7 +122,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
                 pending.due_ns = now.host_ns
         case RunBegan(run=run) if run != state.run:
             state.run, state.shown, state.pending, state.days = run, {}, {}, []
-            state.data_seen, state.shares, state.ended, state.outcome = False, None, None, None
+            state.data_seen, state.linked, state.ended, state.outcome = False, False, None, None
         case Alert():
             _take_alert(state, now, message)
         case AckAlerts():
@@ -165,6 +166,7 @@ def _take_standing(state: State, now: Now, key: str, value: str, text: str) -> N
 def _take_fact(state: State, now: Now, message: Message) -> None:
     match message:
         case BrokerLink():
+            state.linked = state.linked or message.state == "ready"
             _take_standing(state, now, "link", *_link_line(state, message))
         case FeedState():
             state.data_seen = state.data_seen or message.kind != "none"
@@ -273,7 +275,9 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             return _test(state, now, key)
         case Stopping():
             said = _Said(state)
-            said.line(lines.shutdown(state.shares, state.protected_by))
+            # Before the broker was heard nobody knows the position, whatever the risk monitor says.
+            shares = state.shares if state.linked else None
+            said.line(lines.shutdown(shares, state.protected_by))
             return said.messages(now)
         case _:
             said = _Said(state)

@@ -401,25 +401,26 @@ def test_a_system_that_once_had_data_is_not_ended_by_trouble(play: Play) -> None
 @pytest.mark.parametrize(
     ("state", "line"),
     [
-        (None, "⏹️ System shutdown. The position is not known here: look in TWS"),
         (risk(0), "⏹️ System shutdown. No position"),
-        (
-            risk(7355, protected_by="the stop monitor, at equity $980,000.00"),
-            UNPROTECTED_LINE,
-        ),
+        (risk(7355, protected_by="the stop monitor, at equity $980,000.00"), UNPROTECTED_LINE),
         (
             risk(7355, protected_by="resting stop at $400.00"),
             "⏹️ System shutdown. 7355 shares of SMH stay open: resting stop at $400.00",
         ),
     ],
-    ids=["unknown", "flat", "unprotected", "resting"],
+    ids=["flat", "unprotected", "resting"],
 )
 def test_stopping_says_what_protects_an_open_position(
-    play: Play, state: RiskState | None, line: str
+    play: Play, state: RiskState, line: str
 ) -> None:
-    if state is not None:
-        play.hear(state)
+    play.hear(LINK, state)
     assert play.lines(Stopping()) == [line]
+
+
+def test_stopping_before_the_broker_was_heard_claims_nothing(play: Play) -> None:
+    play.hear(DOWN, risk(0))
+    unknown = "⏹️ System shutdown. The position is not known here: look in TWS"
+    assert play.lines(Stopping()) == [unknown]
 
 
 def test_a_flood_of_lines_keeps_the_state_small(play: Play) -> None:

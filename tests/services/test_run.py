@@ -152,6 +152,27 @@ def test_without_a_tws_a_real_run_is_refused_in_one_line(folder: Path) -> None:
     assert run.text.count("\n") == 1
 
 
+def test_paper_mode_on_another_account_is_refused_before_anything_is_sent(folder: Path) -> None:
+    # given: a TWS that is logged in to a real account, on the factory port for paper or any other
+    port = str(free_port())
+    tws = subprocess.Popen(
+        [sys.executable, "-m", "services.sim_tws", "--port", port, "--account", "U1234567"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+    )
+    assert tws.stderr is not None
+    tws.stderr.readline()  # it listens
+    # when: somebody starts on it in paper mode
+    run = Run(folder, "--broker", "tws", TRADER__BROKER__PORT=port)
+    # then: it ends with the reason, and says nothing about a position that it never saw
+    assert run.process.wait(60) == 1
+    assert "❌ U1***67 is not a paper account" in run.text
+    assert "⏹️ System shutdown. The position is not known here" in run.text
+    tws.kill()
+    tws.wait()
+    tws.stderr.close()
+
+
 def test_a_broken_recording_is_refused_with_the_row_and_the_reason(folder: Path) -> None:
     data = folder / "data"
     data.mkdir()
