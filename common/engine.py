@@ -51,6 +51,10 @@ FIRST_FILE = "00000000"  # before any session is known; sorts before every date
 _SESSION_TOPICS = frozenset(fact.__name__ for fact in FACTS if topology.keep_of(fact) == "session")
 
 
+def _is_no_command(numbered: tuple[int, Message]) -> bool:
+    return not isinstance(numbered[1], COMMANDS)
+
+
 class Decider(Protocol):
     """A pure module of `common/core`; see docs/architecture.md."""
 
@@ -403,8 +407,10 @@ class Engine:
             self._unsynced = True
             if self._durable and any(type(output) in self._durable for output in outputs):
                 self.settle()
-        for number, output in numbered:
+        for output in outputs:
             decider.evolve(state, now, output)
+        # Commands leave first: a stop order does not wait for the facts that explain it.
+        for number, output in sorted(numbered, key=_is_no_command):
             self._send(output, number, peer)
         if peer and not any(isinstance(output, ANSWERS) for output in outputs):
             log.error("%s was not answered by the decider", kind.__name__)
