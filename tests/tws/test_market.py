@@ -353,11 +353,12 @@ def test_overnight_a_split_rescales_the_whole_history_and_is_no_signal(tmp_path:
         before, split_day = date(2023, 5, 4), date(2023, 5, 5)
         options = ("--data", str(DATA), "--start", str(before))
         async with world(tmp_path, *options, at_ns=instant_ns(before, 23)) as w:
-            await w.until_ready(20_000.0)
+            await w.until_ready(7200.0)
             old = w.feed.newest(DailyHistory)
             await w.feed.until(lambda: w.feed.newest(DailyHistory) != old, "the rebuilt history")
             new = w.feed.newest(DailyHistory)
-            assert w.clock.reader.now_ns() < instant_ns(split_day, 9, 30)
+            [*_, asked] = [e.asked_ns for e in w.feed.effects if isinstance(e, ReadHistory)]
+            assert asked < instant_ns(split_day, 9, 30)
             assert new.days == old.days
             ratios = [a / b for a, b in zip(new.closes_usd, old.closes_usd, strict=True)]
             assert ratios == pytest.approx([0.5] * len(ratios), rel=1e-4)
