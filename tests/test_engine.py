@@ -1,0 +1,727 @@
+"""The loop of every service: recorded before it leaves, folded, asked until answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec import Struct, field
+
+from common import topology, wire
+from common.clock import SECOND_NS
+from common.core import risk
+from common.engine import Decider, Engine
+from common.journal import Journal, read
+from common.messages import (
+    Accepted,
+    Alert,
+    BrokerLink,
+    CancelOrder,
+    Commission,
+    DaySummary,
+    DiskState,
+    Fill,
+    Halt,
+    Heartbeat,
+    JournalDamaged,
+    Message,
+    Now,
+    OrderUpdate,
+    Quote,
+    Recap,
+    Refused,
+    RiskState,
+    Session,
+    Silence,
+    Started,
+    SubmitOrder,
+    Tick,
+    Unanswered,
+)
+from common.settings import Settings
+from tests.core.risk_play import RiskDay, session
+from tests.test_wire import SUBMIT
+
+MARKET_NS = 1_772_548_200 * SECOND_NS
+Outputs = dict[str, list[Message]]
+
+
+# --- a decider that does as the test says, and an outlet that keeps what leaves -----------------
+
+
+class Rung(Message, frozen=True):
+    """An effect for the test's edge, and what the edge answers."""
+
+    times: int
+
+
+class Memory(Struct):
+    settings: Settings
+    seen: list[str] = field(default_factory=list)
+    """Name of everything heard and said, in order."""
+
+
+class Scripted:
+    """Says the outputs of `script` whenever a message of that name is heard."""
+
+    State = Memory
+    EDGE_MESSAGES = (Rung,)
+    DURABLE = frozenset({Rung})
+
+    def __init__(self, script: Outputs | None = None) -> None:
+        self.script = script or {}
+
+    def start(self, settings: Settings) -> Memory:
+        return Memory(settings)
+
+    def evolve(self, state: Memory, now: Now, message: Message) -> None:  # noqa: ARG002  (the protocol's)
+        if not isinstance(message, (Tick, Heartbeat)):
+            state.seen.append(_name(message))
+
+    def decide(self, state: Memory, now: Now, message: Message) -> list[Message]:  # noqa: ARG002  (the same)
+        return list(self.script.get(_name(message), []))
+
+    def ready(self, state: Memory) -> str:  # noqa: ARG002  (the same)
+        return ""
+
+    def busy(self, state: Memory) -> bool:  # noqa: ARG002  (the same)
+        return False
+
+
+def _name(message: Message) -> str:
+    key = getattr(message, "exec_id", getattr(message, "times", getattr(message, "key", "")))
+    return f"{type(message).__name__}{key}"
+
+
+class World:
+    """Outlet, clocks and disk of one engine."""
+
+    def __init__(self) -> None:
+        self.market_ns, self.host_ns = MARKET_NS, 1_000 * SECOND_NS
+        self.said: list[wire.Envelope[Any]] = []
+        self.asked: list[tuple[str, Any]] = []
+        self.answered: list[Any] = []
+        self.performed: list[Message] = []
+        self.order: list[str] = []
+        self.on_perform: Callable[[Message], None] = lambda _: None
+        self.before_leaving: Callable[[], None] = lambda: None
+
+    def now_ns(self) -> int:
+        return self.market_ns
+
+    def say(self, frame: bytes) -> None:
+        self.before_leaving()
+        self.said.append(wire.decode_fact(frame))
+        self.order.append("say")
+
+    def ask(self, answerer: str, frame: bytes) -> bool:
+        self.before_leaving()
+        self.asked.append((answerer, wire.decode_command(frame).body))
+        return True
+
+    def answer(self, peer: bytes, frame: bytes) -> bool:
+        assert peer
+        self.before_leaving()
+        self.answered.append(wire.decode_answer(frame).body)
+        return True
+
+    def perform(self, effect: Message) -> None:
+        self.performed.append(effect)
+        self.order.append("perform")
+        self.on_perform(effect)
+
+    def wait(self, host_s: float) -> None:
+        self.host_ns += round(host_s * SECOND_NS)
+        self.market_ns += round(host_s * SECOND_NS)
+
+    def commands(self) -> list[Any]:
+        """What was asked but recaps."""
+        return [command for _, command in self.asked if not isinstance(command, Recap)]
+
+    def recaps(self) -> list[str]:
+        return [answerer for answerer, command in self.asked if isinstance(command, Recap)]
+
+    def facts(self, kind: type[Message]) -> list[wire.Envelope[Any]]:
+        return [envelope for envelope in self.said if isinstance(envelope.body, kind)]
+
+
+class WatchedJournal(Journal):
+    """Tells the world when it made something survive a power cut."""
+
+    order: list[str]
+
+    def sync(self) -> None:
+        super().sync()
+        self.order.append("sync")
+
+
+class Loop:
+    """risk_monitor's engine on a folder of its own; `restart` is a kill -9 and a new process."""
+
+    def __init__(
+        self, folder: Path, decider: Decider, name: str = topology.RISK, restore: bool = True
+    ) -> None:
+        self.folder, self.decider, self.name = folder, decider, name
+        self.world = World()
+        self.engine = self._new()
+        if restore:
+            self.engine.restore()
+
+    def _new(self) -> Engine:
+        journal = WatchedJournal(self.folder)
+        journal.order = self.world.order
+        world = self.world
+        return Engine(
+            self.name, self.decider, Settings(), world, lambda: world.host_ns, journal, world, "b1"
+        )
+
+    def restart(self) -> int:
+        """Another process on the same journal; returns how many records it folded."""
+        old, self.world = self.world, World()
+        self.world.market_ns, self.world.host_ns = old.market_ns, old.host_ns
+        self.engine = self._new()
+        return self.engine.restore()
+
+    def fact(
+        self, body: Message, seq: int, speaker: str = "", epoch: int = 7, floor: int = 1
+    ) -> None:
+        speaker = speaker or topology.FACTS[type(body)].speaker
+        envelope: wire.Envelope[Any] = wire.Envelope(1, speaker, epoch, seq, floor, 1, body)
+        self.engine.hear("fact", b"", wire.encode_fact(envelope))
+
+    def command(self, body: Message, speaker: str = topology.TRADER) -> None:
+        envelope: wire.Envelope[Any] = wire.Envelope(1, speaker, 7, 0, 0, 1, body)
+        self.engine.hear("command", b"peer", wire.encode(envelope))
+
+    def answer(self, body: Message, speaker: str) -> None:
+        envelope: wire.Envelope[Any] = wire.Envelope(1, speaker, 7, 0, 0, 1, body)
+        self.engine.hear("answer", b"", wire.encode(envelope))
+
+    def ticks(self, host_s: float, every_s: float = 0.2) -> None:
+        for _ in range(round(host_s / every_s)):
+            self.world.wait(every_s)
+            self.engine.tick()
+
+    @property
+    def seen(self) -> list[str]:
+        return list(self.engine.state.seen)
+
+    def records(self) -> list[wire.Record[Any]]:
+        """Everything in the newest file but its header."""
+        payloads = [payload for _, payload in read(Journal(self.folder).files()[-1])]
+        decoder = wire.record_decoder((Rung,))
+        return [decoder.decode(payload) for payload in payloads[1:]]
+
+
+def commission(number: int) -> Commission:
+    return Commission(exec_id=str(number), commission_usd=1.0)
+
+
+def quote(mark_usd: float) -> Quote:
+    return Quote(
+        tick_ns=1, bid_usd=None, ask_usd=None, last_usd=None, mark_usd=mark_usd, agree=True,
+        kind="live",
+    )  # fmt: skip
+
+
+def summary(day: int) -> DaySummary:
+    return DaySummary(
+        day=date(2026, 3, day), entries=0, stops=0, exits=0, shares=0, start_equity_usd=1.0,
+        equity_usd=1.0, return_fraction=0.0,
+    )  # fmt: skip
+
+
+def beat(*said: tuple[str, int]) -> Heartbeat:
+    return Heartbeat(
+        pid=1, ready=True, busy=False, caught_up_ns=1, build="b", settings_hash="h", verdict="",
+        said=said,
+    )  # fmt: skip
+
+
+STATE = RiskState(
+    mode="ACTIVE", breached="", reasons=(), pending="", shares=0, entry_done=False,
+    stop_fired=False, uninvested_usd=0.0, liquidation_price_usd=None, protected_by="",
+)  # fmt: skip
+ASK = CancelOrder(key="c1", deadline_ns=0, intent_id="20260303-ENTRY-1", why="")
+
+
+def loop(folder: Path, script: Outputs | None = None, name: str = topology.RISK) -> Loop:
+    return Loop(folder, Scripted(script), name)
+
+
+# --- recorded, then said -----------------------------------------------------------------------
+
+
+def test_the_event_and_its_decisions_are_one_record_on_file_before_anything_leaves(
+    tmp_path: Path,
+) -> None:
+    play = loop(tmp_path, {"Commission1": [STATE, summary(3), SUBMIT]})
+    counts: list[int] = []
+    play.world.before_leaving = lambda: counts.append(len(play.records()))
+    play.fact(commission(1), 1)
+    assert counts
+    assert set(counts) == {2}, "Started, then this one, each time something left"
+    record = play.records()[-1]
+    assert record.message == commission(1)
+    assert [output for _, output in record.outputs] == [STATE, summary(3), SUBMIT]
+
+
+def test_an_order_is_safe_from_a_power_cut_before_it_is_performed(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [Rung(1)], "Commission2": [STATE]})
+    play.world.order.clear()
+    play.fact(commission(1), 1)
+    assert play.world.order == ["sync", "perform"]
+    play.world.order.clear()
+    play.fact(commission(2), 2)
+    play.engine.settle()
+    assert play.world.order == ["say", "sync"], "what is no order is made safe right after"
+
+
+def test_ticks_and_heartbeats_that_decide_nothing_are_not_recorded(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    before = len(play.records())
+    play.ticks(1.0)
+    play.fact(beat(), 0, speaker=topology.FEED)
+    assert [r for r in play.records()[before:] if not isinstance(r.message, Silence)] == []
+
+
+# --- restart -----------------------------------------------------------------------------------
+
+
+def test_a_restart_folds_to_the_same_state_and_says_started(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission2": [STATE, ASK_TWICE[0]]})
+    for number in range(1, 6):
+        play.fact(commission(number), number)
+    seen = play.seen
+    assert play.restart() == 6
+    assert play.seen == [*seen, "Started"]
+
+
+def test_numbers_go_on_over_a_restart_so_that_no_hearer_sees_one_twice(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [STATE], "Commission2": [STATE]})
+    play.fact(commission(1), 1)
+    first = play.world.facts(RiskState)[-1]
+    play.restart()
+    play.fact(commission(2), 2)
+    second = play.world.facts(RiskState)[-1]
+    assert (second.epoch, second.seq) == (first.epoch, first.seq + 1)
+
+
+def test_what_was_heard_before_the_restart_is_not_heard_again(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.fact(commission(1), 1)
+    play.fact(quote(400.0), 9)
+    play.restart()
+    before = play.seen
+    play.fact(commission(1), 1)
+    play.fact(quote(400.0), 9)
+    assert play.seen == before
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_record_torn_by_the_crash_was_never_said_and_is_heard_again(
+    tmp_path: Path, cut: int
+) -> None:
+    play = loop(tmp_path)
+    play.fact(commission(1), 1)
+    path = Journal(tmp_path).files()[-1]
+    path.write_bytes(path.read_bytes()[:-cut])
+    play.restart()
+    assert "Commission1" not in play.seen
+    play.fact(commission(1), 1)
+    assert "Commission1" in play.seen
+
+
+def test_a_damaged_journal_is_set_aside_and_the_decider_hears_where(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [STATE]})
+    for number in range(1, 5):
+        play.fact(commission(number), number)
+    said = play.world.facts(RiskState)[-1]
+    path = Journal(tmp_path).files()[-1]
+    offsets = [offset for offset, _ in read(path)]
+    data = bytearray(path.read_bytes())
+    data[offsets[3] + 20] ^= 1
+    path.write_bytes(data)
+    play.restart()
+    assert play.seen == ["Started", "Commission1", "RiskState", "JournalDamaged", "Started"]
+    damaged = next(r.message for r in play.records() if isinstance(r.message, JournalDamaged))
+    assert damaged.offset == offsets[3]
+    assert [p.read_bytes() for p in tmp_path.glob("*.damaged-*")] == [bytes(data)]
+    for number in (2, 3, 4):
+        play.fact(commission(number), number)
+    assert play.seen[-3:] == ["Commission2", "Commission3", "Commission4"]
+    play.engine.heartbeat(pid=1)
+    assert play.world.facts(Heartbeat)[-1].epoch == said.epoch, "the same speaker as before"
+
+
+def test_the_risk_monitors_day_folds_to_the_same_state_wherever_it_is_killed(
+    tmp_path: Path,
+) -> None:
+    """A whole day as RiskDay plays it, through frames, with a kill after every fifth message."""
+    day = Recorded()
+    day.open_at()
+    day.enter()
+    day.sold(day.stopped_at(396.0), 396.0)
+    day.next_session()
+    plain, killed = Loop(tmp_path / "a", risk), Loop(tmp_path / "b", risk)
+    for number, (now, message) in enumerate(day.heard, start=1):
+        for play in (plain, killed):
+            play.world.market_ns, play.world.host_ns = now.market_ns, now.host_ns
+            if type(message) in topology.FACTS:
+                play.fact(message, number)
+            elif not isinstance(message, Started):
+                play.engine.hear_local(message)
+            if play is killed and number % 5 == 0:
+                play.restart()
+    plain.engine.state.said_state = killed.engine.state.said_state = None  # said anew at a start
+    encode = msgspec.msgpack.Encoder(order="deterministic").encode
+    assert encode(plain.engine.state) == encode(killed.engine.state)
+    assert killed.engine.state.day is not None
+
+
+class Recorded(RiskDay):
+    """Keeps what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Now, Message]] = []
+        super().__init__()
+
+    def _hear(self, message: Message) -> list[Message]:
+        self.heard.append((self.now, message))
+        return super()._hear(message)
+
+
+# --- facts -------------------------------------------------------------------------------------
+
+
+def test_a_fact_said_again_is_heard_once(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    for _ in range(5):
+        play.fact(quote(400.0), 3)
+    assert play.seen.count("Quote") == 1
+
+
+def test_of_a_state_only_the_newest_matters(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.fact(quote(400.0), 3)
+    play.fact(quote(401.0), 9)
+    play.fact(quote(400.5), 5)  # an older one, late
+    assert play.seen.count("Quote") == 2
+
+
+def test_a_gap_in_what_must_all_be_heard_is_closed_by_a_recap_in_order(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.answer(Accepted(key="recap-risk_monitor-broker_gateway", note=""), topology.GATEWAY)
+    play.fact(commission(1), 1)
+    play.fact(commission(3), 3)
+    assert "Commission3" not in play.seen
+    play.world.asked.clear()
+    play.ticks(0.2)
+    assert topology.GATEWAY in play.world.recaps()
+    for number in (1, 2, 3):
+        play.fact(commission(number), number)
+    assert [name for name in play.seen if name.startswith("Comm")] == [
+        "Commission1", "Commission2", "Commission3",
+    ]  # fmt: skip
+
+
+def test_a_recap_is_asked_every_second_until_it_is_answered(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.ticks(3.0)
+    assert 3 <= play.world.recaps().count(topology.GATEWAY) <= 4
+    play.answer(Accepted(key="recap-risk_monitor-broker_gateway", note=""), topology.GATEWAY)
+    play.world.asked.clear()
+    play.ticks(3.0)
+    assert topology.GATEWAY not in play.world.recaps()
+
+
+def test_a_heartbeat_tells_what_was_missed(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    for speaker in (topology.GATEWAY, topology.EXECUTOR):
+        play.answer(Accepted(key=f"recap-risk_monitor-{speaker}", note=""), speaker)
+    play.fact(commission(1), 1)
+    play.fact(beat(("Commission", 1)), 0, speaker=topology.GATEWAY)
+    assert play.engine.unready() == ""
+    play.fact(beat(("Commission", 2)), 0, speaker=topology.GATEWAY)
+    assert play.engine.unready() == "catching up with broker_gateway"
+
+
+def test_a_hearer_that_is_new_begins_at_the_oldest_that_is_still_kept(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.fact(commission(41), 41, floor=41)
+    play.fact(commission(42), 42, floor=41)
+    assert play.seen[-2:] == ["Commission41", "Commission42"]
+
+
+def test_a_speaker_that_lost_its_journal_is_heard_from_its_first_word(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.fact(commission(1), 1, epoch=7)
+    play.fact(commission(2), 1, epoch=8)
+    assert play.seen[-2:] == ["Commission1", "Commission2"]
+
+
+def test_a_recap_says_states_once_and_the_sessions_facts_in_order(tmp_path: Path) -> None:
+    script: Outputs = {f"Commission{n}": [summary(n), STATE] for n in (1, 2, 3)}
+    play = loop(tmp_path, script)
+    for number in (1, 2, 3):
+        play.fact(commission(number), number)
+    play.restart()
+    play.world.said.clear()
+    play.command(Recap(key="r", deadline_ns=0), speaker=topology.CONSOLE)
+    assert [e.seq for e in play.world.facts(DaySummary)] == [1, 2, 3]
+    assert [e.body.day.day for e in play.world.facts(DaySummary)] == [1, 2, 3]
+    assert {e.floor for e in play.world.facts(DaySummary)} == {1}
+    assert [e.seq for e in play.world.facts(RiskState)] == [3]
+    assert play.world.answered == [Accepted(key="r", note="")]
+
+
+def test_states_are_said_again_every_second_under_the_same_number(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [STATE]})
+    play.fact(commission(1), 1)
+    play.world.said.clear()
+    play.ticks(3.0)
+    again = play.world.facts(RiskState)
+    assert len(again) == 3
+    assert {envelope.seq for envelope in again} == {1}
+
+
+# --- sessions ----------------------------------------------------------------------------------
+
+
+def test_a_session_begins_a_new_file_and_the_fold_over_the_turn_is_the_same(
+    tmp_path: Path,
+) -> None:
+    play = loop(tmp_path, {"Commission1": [summary(3), ASK_TWICE[0]]})
+    play.fact(session(), 1)
+    play.fact(commission(1), 1)
+    play.fact(next_session(), 2)
+    play.fact(commission(2), 2)
+    assert [p.stem for p in Journal(tmp_path).files()] == ["00000000", "20260303", "20260304"]
+    seen = play.seen
+    assert play.restart() == 1, "only the newest file is folded, on top of the state it heads"
+    assert play.seen == [*seen, "Started"]
+    before = play.seen
+    play.fact(commission(1), 1)
+    assert play.seen == before, "repeats are known over the turn"
+    play.ticks(0.2)
+    assert ASK_TWICE[0] in play.world.commands(), "open commands stay open over the turn"
+
+
+def next_session() -> Session:
+    return session(date(2026, 3, 4), date(2026, 3, 3), date(2026, 3, 5))
+
+
+def test_a_hearer_that_was_away_over_the_turn_still_gets_the_session_before(
+    tmp_path: Path,
+) -> None:
+    script: Outputs = {f"Commission{n}": [summary(n)] for n in range(1, 7)}
+    play = loop(tmp_path, script)
+    days = [
+        session(date(2026, 3, n), date(2026, 3, n - 1), date(2026, 3, n + 1)) for n in (3, 4, 5)
+    ]
+    for number, today in enumerate(days, start=1):
+        play.fact(today, number)
+        play.fact(commission(number), number)
+    play.restart()
+    play.world.said.clear()
+    play.command(Recap(key="r", deadline_ns=0), speaker=topology.CONSOLE)
+    kept = play.world.facts(DaySummary)
+    assert [e.seq for e in kept] == [2, 3], "two sessions are kept, the oldest has gone"
+    assert {e.floor for e in kept} == {2}
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+ASK_TWICE = (SUBMIT, msgspec.structs.replace(SUBMIT, key="20260303-EXIT-1"))
+
+
+def test_a_command_is_asked_every_second_under_its_key_until_it_is_answered(
+    tmp_path: Path,
+) -> None:
+    play = loop(tmp_path, {"Commission1": [SUBMIT]})
+    play.fact(commission(1), 1)
+    play.ticks(3.0)
+    assert len(play.world.commands()) == 4
+    assert set(play.world.commands()) == {SUBMIT}
+    play.answer(Accepted(key=SUBMIT.key, note=""), topology.GATEWAY)
+    play.answer(Accepted(key=SUBMIT.key, note=""), topology.GATEWAY)
+    play.world.asked.clear()
+    play.ticks(3.0)
+    assert play.world.commands() == []
+    assert play.seen.count(f"Accepted{SUBMIT.key}") == 1
+
+
+def test_an_open_command_is_asked_again_after_a_restart(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [SUBMIT]})
+    play.fact(commission(1), 1)
+    play.restart()
+    play.ticks(0.2)
+    assert play.world.commands() == [SUBMIT]
+
+
+def test_an_answered_command_is_not(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [SUBMIT]})
+    play.fact(commission(1), 1)
+    play.answer(Refused(key=SUBMIT.key, reason="no"), topology.GATEWAY)
+    play.restart()
+    play.ticks(3.0)
+    assert play.world.commands() == []
+
+
+def test_an_answer_from_another_service_than_the_asked_is_none(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [SUBMIT]})
+    play.fact(commission(1), 1)
+    play.answer(Accepted(key=SUBMIT.key, note=""), topology.EXECUTOR)
+    assert f"Accepted{SUBMIT.key}" not in play.seen
+
+
+def test_a_command_past_its_deadline_is_unanswered_once_and_asked_no_more(tmp_path: Path) -> None:
+    late = msgspec.structs.replace(SUBMIT, deadline_ns=MARKET_NS + 2 * SECOND_NS)
+    play = loop(tmp_path, {"Commission1": [late]})
+    play.fact(commission(1), 1)
+    play.ticks(5.0)
+    assert play.seen.count(f"Unanswered{late.key}") == 1
+    play.restart()
+    play.world.asked.clear()
+    play.ticks(2.0)
+    assert play.world.commands() == []
+    assert play.seen.count(f"Unanswered{late.key}") == 1
+    assert any(isinstance(r.message, Unanswered) for r in play.records())
+
+
+def test_a_command_to_two_is_open_toward_each_until_each_has_answered(tmp_path: Path) -> None:
+    halt = Halt(key="h", deadline_ns=0, by="watchdog", reason="flapping")
+    script: Outputs = {"Silence": [halt]}
+    play = loop(tmp_path, script, name=topology.WATCHDOG)
+    play.engine.hear_local(Silence(topic="x", silent=True))
+    play.answer(Accepted(key="h", note=""), topology.RISK)
+    play.world.asked.clear()
+    play.ticks(1.2)
+    assert {to for to, command in play.world.asked if command == halt} == {topology.GATEWAY}
+
+
+def test_the_answer_goes_to_the_one_that_asked(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Halth1": [Accepted(key="h1", note="done")]})
+    play.command(Halt(key="h1", deadline_ns=0, by="me", reason="lunch"))
+    assert play.world.answered == [Accepted(key="h1", note="done")]
+
+
+def test_a_command_that_comes_too_late_is_refused_and_the_decider_never_hears_it(
+    tmp_path: Path,
+) -> None:
+    play = loop(tmp_path, {"Halth1": [Accepted(key="h1", note="done")]})
+    play.command(Halt(key="h1", deadline_ns=MARKET_NS - 1, by="me", reason="lunch"))
+    assert "too late" in play.world.answered[0].reason
+    assert "Halth1" not in play.seen
+
+
+# --- the door ----------------------------------------------------------------------------------
+
+
+def _forgeries() -> Iterator[tuple[str, Callable[[Loop], None]]]:
+    yield "bytes", lambda play: play.engine.hear("fact", b"", b"Quote\0\xc1")
+    yield "an answer", lambda play: play.engine.hear("answer", b"", b"\x00")
+    yield "a fill by the console", lambda play: play.fact(commission(1), 1, speaker="console")
+    yield "a stranger", lambda play: play.fact(quote(1.0), 1, speaker="stranger")
+    yield "an order from the feed", lambda play: play.command(SUBMIT, speaker=topology.FEED)
+    yield (
+        "a halt from the executor",
+        lambda play: play.command(
+            Halt(key="h", deadline_ns=0, by="x", reason=""), speaker=topology.EXECUTOR
+        ),
+    )
+    yield "an order not for us", lambda play: play.command(SUBMIT, speaker=topology.EXECUTOR)
+
+
+@pytest.mark.parametrize("forge", dict(_forgeries()).values(), ids=dict(_forgeries()).keys())
+def test_what_the_table_does_not_know_is_counted_and_dropped(
+    tmp_path: Path, forge: Callable[[Loop], None]
+) -> None:
+    play = loop(tmp_path)
+    before = play.seen
+    forge(play)
+    assert play.engine.dropped == 1
+    assert play.seen == before
+
+
+def test_a_flood_of_rubbish_leaves_one_line_in_a_thousand(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    play = loop(tmp_path)
+    for _ in range(3000):
+        play.engine.hear("fact", b"", b"rubbish")
+    assert play.engine.dropped == 3000
+    assert len([r for r in caplog.records if "dropped" in r.getMessage()]) == 20 + 3
+
+
+# --- silence, disk, edge -----------------------------------------------------------------------
+
+
+def test_a_silent_topic_is_told_once_and_its_return_once(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.fact(quote(400.0), 1)
+    told: list[Silence] = []
+
+    def look() -> None:
+        told[:] = [r.message for r in play.records() if isinstance(r.message, Silence)]
+
+    play.ticks(8.0)
+    look()
+    assert [s.silent for s in told if s.topic == "Quote"] == [True]
+    play.fact(quote(400.0), 1)  # the old word again: the speaker lives
+    look()
+    assert [s.silent for s in told if s.topic == "Quote"] == [True, False]
+
+
+def test_a_start_gives_every_topic_its_time(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.world.wait(3600)
+    play.restart()
+    play.ticks(4.0)
+    assert not [name for name in play.seen if name.startswith("Silence")]
+
+
+def test_the_disk_is_told_on_change_only(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    for free_mb in (5000.0, 10.0, 9.0, 5000.0):
+        play.engine.disk_state(free_mb)
+    told = [r.message.roomy for r in play.records() if isinstance(r.message, DiskState)]
+    assert told == [False, True]
+
+
+def test_an_edge_that_answers_at_once_is_heard_after_the_turn_is_over(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [Rung(1), STATE], "Rung2": [Rung(3)]})
+
+    def at_once(effect: Message) -> None:
+        if effect == Rung(1):
+            play.engine.hear_local(Rung(2), source="tws")
+
+    play.world.on_perform = at_once
+    play.fact(commission(1), 1)
+    assert play.seen[1:] == ["Commission1", "Rung1", "RiskState", "Rung2", "Rung3"]
+    assert play.world.performed == [Rung(1), Rung(3)]
+    play.restart()
+    assert play.seen[1:-1] == ["Commission1", "Rung1", "RiskState", "Rung2", "Rung3"]
+    assert play.world.performed == [], "a fold performs nothing"
+
+
+def test_a_heartbeat_tells_what_was_said_and_whether_something_is_open(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [summary(3), SUBMIT]})
+    play.fact(commission(1), 1)
+    play.engine.heartbeat(pid=42)
+    told = play.world.facts(Heartbeat)[-1].body
+    assert (told.pid, told.busy) == (42, True)
+    assert told.said == (("DaySummary", 1),)
+
+
+def test_kinds_used_here_are_what_the_table_says_they_are() -> None:
+    assert [topology.keep_of(k) for k in (Quote, Commission, DaySummary, RiskState, Alert)] == [
+        "last", "session", "session", "last", "session",
+    ]  # fmt: skip
+    assert {topology.keep_of(k) for k in (Fill, OrderUpdate)} == {"session"}
+    assert topology.keep_of(BrokerLink) == "last"
+    assert SubmitOrder in topology.COMMANDS
