@@ -33,10 +33,11 @@ class Print(Message, frozen=True):
 
 
 class RunAlertCommand(Message, frozen=True):
-    """Run `alerts.alert_command` with `text` on its standard input."""
+    """Run `alerts.alert_command` with `text` on its standard input; `page`: the page it tells."""
 
     number: Number
     text: Text
+    page: Word
 
 
 class AlertRan(Message, frozen=True):

@@ -59,10 +59,11 @@ PATIENCE_NS = 10 * SECOND_NS  # host time for which a trouble that may pass by i
 
 
 class Page(Struct):
-    """A trouble that has not ended; said again at `again_ns` (host time) unless acknowledged."""
+    """A trouble that has not ended; said at `due_ns` (host time), and again unless acknowledged."""
 
     text: str
-    again_ns: int
+    due_ns: int
+    told: bool = False
     acknowledged: bool = False
 
 
@@ -93,6 +94,8 @@ class State(Struct):
     ended: RunEnded | None = None
     ended_host_ns: int = 0
     pages: dict[str, Page] = field(default_factory=dict)
+    patient_until_ns: int = 0
+    ended_untold: bool = False
     commands: list[RunAlertCommand] = field(default_factory=list)
     next_command: int = 0
     answered: list[str] = field(default_factory=list)
@@ -117,11 +120,13 @@ def evolve(state: State, now: Now, message: Message) -> None:
         case Started(settings_json=text):
             state.settings = settings_file.from_json(text)
             for page in state.pages.values():
-                page.again_ns = now.host_ns  # host time of another boot means nothing
+                page.due_ns = now.host_ns  # host time of another boot means nothing
             for pending in state.pending.values():
                 pending.due_ns = now.host_ns
         case RunBegan(run=run) if run != state.run:
             state.run, state.shown, state.pending, state.days = run, {}, {}, []
+            # At a start everything is missing for a moment.
+            state.patient_until_ns = now.host_ns + PATIENCE_NS
             state.data_seen, state.linked, state.ended, state.outcome = False, False, None, None
         case Alert():
             _take_alert(state, now, message)
@@ -192,23 +197,20 @@ def _take_command(state: State, now: Now, message: RunAlertCommand | AlertRan) -
         return
     state.commands = [*waiting, message][-COMMANDS_WAITING_MAX:]
     state.next_command = max(state.next_command, message.number + 1)
-    for page in state.pages.values():
-        if page.text == message.text:
-            page.again_ns = now.host_ns + _repeat_ns(state)
-
-
-def _repeat_ns(state: State) -> int:
-    return int(state.settings.alerts.repeat_s * SECOND_NS)
+    page = state.pages.get(message.page)
+    if page is not None:
+        page.told = True
+        page.due_ns = now.host_ns + int(state.settings.alerts.repeat_s * SECOND_NS)
 
 
 def _take_alert(state: State, now: Now, alert: Alert) -> None:
-    if alert.raised and alert.level == "page":
-        known = state.pages.get(alert.code)
-        acknowledged = known is not None and known.acknowledged and known.text == alert.text
-        again_ns = now.host_ns + _repeat_ns(state)
-        state.pages[alert.code] = Page(alert.text, again_ns, acknowledged)
-    elif not alert.raised:
+    known = state.pages.get(alert.code)
+    if not alert.raised:
+        state.ended_untold = known is not None and not known.told
         state.pages.pop(alert.code, None)
+    elif alert.level == "page" and (known is None or known.text != alert.text):
+        due_ns = max(now.host_ns, state.patient_until_ns)
+        state.pages[alert.code] = Page(alert.text, due_ns)
 
 
 def _take_print(state: State, printed: Print) -> None:
@@ -228,15 +230,15 @@ class _Said:
         self.state = state
         self.lines: list[str] = []
         self.shown: dict[str, str] = {}
-        self.alerts: list[str] = []
+        self.alerts: list[tuple[str, str]] = []
 
     def line(self, text: str) -> None:
         self.lines.append(text)
 
-    def alert(self, text: str) -> None:
+    def alert(self, text: str, page: str = "") -> None:
         """A line that also goes to the alert command."""
         self.lines.append(text)
-        self.alerts.append(text)
+        self.alerts.append((text, page))
 
     def standing(self, key: str, value: str, text: str) -> bool:
         """A line that stands until its value changes; whether it was new."""
@@ -251,8 +253,8 @@ class _Said:
         if self.lines:
             text = "\n".join([lines.market_time(now.market_ns), *self.lines])[:16_000] + "\n"
             out.append(Print(self.state.offset, text, tuple(self.shown.items())))
-        for number, alert in enumerate(self.alerts, start=self.state.next_command):
-            out.append(RunAlertCommand(number=number, text=alert[:2000]))
+        for number, (alert, page) in enumerate(self.alerts, start=self.state.next_command):
+            out.append(RunAlertCommand(number=number, text=alert[:2000], page=page))
         return out
 
 
@@ -267,7 +269,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
         case Tick():
             said = _Said(state)
             _tell_due(said, now)
-            _repeat_pages(said, now)
+            _tell_pages(said, now)
             return [*said.messages(now), *_outcome(state, now)]
         case AckAlerts(key=key):
             return _acknowledge(state, now, key)
@@ -322,7 +324,7 @@ def _tell(said: _Said, now: Now, message: Message) -> None:  # noqa: C901, PLR09
             if breached or state.shown.get("breached"):
                 said.standing("breached", breached, lines.breached(message))
         case Alert():
-            (said.alert if message.raised else said.line)(lines.alert(message))
+            _tell_alert(said, now, message)
         case AlertRan(problem=problem) if problem:
             said.line(f"❌ alerts.alert_command: {problem}")
         case _:
@@ -371,11 +373,20 @@ def _refusal(state: State, message: Message) -> list[Message]:
     return [Outcome(refused=reason, days=())] if reason else []
 
 
-def _repeat_pages(said: _Said, now: Now) -> None:
-    for page in said.state.pages.values():
-        if not page.acknowledged and now.host_ns >= page.again_ns:
-            said.alerts.append(page.text)
-            said.line(f"🚨 Still: {page.text} (trader ack)")
+def _tell_alert(said: _Said, now: Now, alert: Alert) -> None:
+    if alert.raised and alert.level == "page":
+        _tell_pages(said, now)
+    elif alert.raised:
+        said.alert(lines.alert(alert))
+    elif not said.state.ended_untold:
+        said.line(lines.alert(alert))
+
+
+def _tell_pages(said: _Said, now: Now) -> None:
+    for code, page in said.state.pages.items():
+        if not page.acknowledged and now.host_ns >= page.due_ns:
+            again = f"🚨 Still: {page.text} (trader ack)"
+            said.alert(again if page.told else f"🚨 {page.text}", code)
 
 
 def _acknowledge(state: State, now: Now, key: str) -> list[Message]:

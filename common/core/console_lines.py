@@ -128,9 +128,9 @@ def exit_failed(failure: ExitFailed) -> str:
 
 
 def alert(news: Alert) -> str:
-    if not news.raised:
-        return f"✅ Over: {(news.text or news.code).removeprefix('over: ')}"
-    return f"🚨 {news.text}" if news.level == "page" else f"🔔 {news.text}"
+    if news.raised:
+        return f"🔔 {news.text}"
+    return f"✅ Over: {(news.text or news.code).removeprefix('over: ')}"
 
 
 def notice(news: BrokerNotice) -> str:

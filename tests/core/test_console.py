@@ -88,8 +88,9 @@ class Play(Script):
     """A console that knows its run."""
 
     def __init__(self, settings: Settings = SETTINGS, run: str = "run-1") -> None:
-        super().__init__(console, settings, instant(DAY, "15:55:03"))
+        super().__init__(console, settings, instant(DAY, "15:54:52"))
         self.hear(RunBegan(run=run))
+        self.wait(11)  # what a start is given to come up
 
     def lines(self, *messages: Message) -> list[str]:
         """What is printed on them, the line of market time left out."""
@@ -302,6 +303,24 @@ def test_an_acknowledged_page_repeats_no_more_but_a_new_trouble_does(play: Play)
     other = Alert(level="page", code="blind", text="no price, no PnL", raised=True)
     play.hear(other)
     assert len(of(RunAlertCommand, play.tick(after_s=301))) == 1
+
+
+def test_a_page_that_ends_while_the_system_comes_up_is_no_news() -> None:
+    starting = Script(console, SETTINGS, instant(DAY, "15:55:03"))
+    starting.hear(RunBegan(run="run-1"))
+    starting.hear(PAGE)
+    starting.tick(after_s=5)
+    starting.hear(OVER)
+    starting.tick(after_s=10)
+    assert starting.said == []
+
+
+def test_a_page_that_outlasts_the_start_is_told() -> None:
+    starting = Script(console, SETTINGS, instant(DAY, "15:55:03"))
+    starting.hear(RunBegan(run="run-1"))
+    starting.hear(PAGE)
+    (command,) = of(RunAlertCommand, starting.tick(after_s=10))
+    assert command.text == "🚨 no price"
 
 
 def test_a_notice_is_sent_once(play: Play) -> None:
