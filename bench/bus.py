@@ -100,7 +100,7 @@ def _bare(stack: ExitStack, run_dir: Path) -> Way:
 
 def _awaited(stack: ExitStack, run_dir: Path) -> Way:
     runner = stack.enter_context(asyncio.Runner())
-    context = zmq.asyncio.Context()
+    context: Any = zmq.asyncio.Context()
     stack.callback(context.destroy, linger=0)
 
     async def bound() -> Any:
@@ -167,7 +167,8 @@ def hear_bare(pipe: Connection, run_dir: Path) -> None:
 
 def hear_awaited(pipe: Connection, run_dir: Path) -> None:
     async def hear() -> None:
-        subscriber = raw_sockets.connected(zmq.asyncio.Context(), run_dir)
+        context: Any = zmq.asyncio.Context()
+        subscriber: Any = raw_sockets.connected(context, run_dir)
         while True:
             if await subscriber.recv() == TIMED:
                 pipe.send(time.monotonic_ns())
