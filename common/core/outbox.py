@@ -54,6 +54,8 @@ def start(settings: Settings) -> State:
 
 def ready(state: State) -> str:
     said = gateway_words.link(state)
+    if said.state == "ready" and state.link.clock_offset_s is None:
+        return "comparing the clocks"
     return "" if said.state == "ready" else f"link {said.state}: {said.reason}"
 
 

@@ -34,7 +34,15 @@ RECONNECT_S = (0.5, 1.0, 2.0, 5.0)
 PROBE_S = 1.0
 """Host seconds between time requests, which prove that TWS answers and compare the clocks."""
 
+FIRST_PROBES_S = 0.1
+"""Host seconds between the first of them, so that the clock is known soon after a connection."""
+
 COMPARISONS = 5
+
+OFFSET_NEWS_S = 0.1
+"""A clock offset is said again when it has moved by so much."""
+FIRST_PROBES_S = 0.2
+"""The first comparisons follow each other fast: no entry before there are five."""
 
 START_PATIENCE_S = 4.0
 """Host seconds after our own start in which a TWS that starts beside us is not called missing."""
@@ -68,6 +76,7 @@ class TwsConnection:
         self._said_down = ""
         self._answered = asyncio.Event()
         self._answer_seconds = 0
+        self._said_offset_s: float | None = None
         self._sent_at: deque[float] = deque()
         self.ib: Any = Library()
         self._patient_until_s = time.monotonic() + START_PATIENCE_S
@@ -197,6 +206,7 @@ class TwsConnection:
     async def _watch(self) -> None:
         """Asks for TWS's time until the connection ends, by itself or as frozen."""
         silences = 0
+        self._said_offset_s = None
         offsets_s: deque[float] = deque(maxlen=COMPARISONS)
         while not self._ended.is_set():
             self._answered.clear()
@@ -208,7 +218,8 @@ class TwsConnection:
                     offsets_s.append(clock_offset_s(sent_ns, heard_ns, self._answer_seconds))
                     self._say_offset(heard_ns, offsets_s)
                 silences = 0
-                await self._pause(PROBE_S)
+                enough = len(offsets_s) == COMPARISONS
+                await self._pause(PROBE_S if enough else FIRST_PROBES_S)
             elif not self._ended.is_set():
                 silences += 1
                 if silences == 2:
@@ -220,8 +231,13 @@ class TwsConnection:
         self._say_down(self._end_reason or "the connection was closed", listening=False)
 
     def _say_offset(self, heard_ns: int, offsets_s: deque[float]) -> None:
-        if len(offsets_s) == COMPARISONS:
-            self._on_event(ClockCompared(heard_ns, round(statistics.median(offsets_s), 3)))
+        offset_s = round(statistics.median(offsets_s), 3)
+        said_s = self._said_offset_s
+        if len(offsets_s) < COMPARISONS:
+            return
+        if said_s is None or abs(offset_s - said_s) >= OFFSET_NEWS_S:
+            self._said_offset_s = offset_s
+            self._on_event(ClockCompared(heard_ns, offset_s))
 
     async def _answer_within(self, timeout_s: float) -> bool:
         answered = asyncio.ensure_future(self._answered.wait())
