@@ -89,22 +89,27 @@ def main() -> int:
     progress = Progress(chosen.clock, create=True) if chosen.clock else None
     server = Server(broker, clock, recorder, state_file, progress)
     script.arm(server, cues)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(server, chosen))
-    return 0
+    return asyncio.run(_serve(server, chosen))
 
 
-async def _serve(server: Server, chosen: argparse.Namespace) -> None:
+async def _serve(server: Server, chosen: argparse.Namespace) -> int:
     """Runs until a signal; the port appears once everything else is ready."""
     loop = asyncio.get_running_loop()
+    try:
+        if chosen.control is not None:
+            await control.listen(server, chosen.control)
+        port = await server.listen(chosen.host, chosen.port)
+    except OSError as wrong:
+        _say(f"simulated TWS cannot start: {wrong}")
+        return 2
     beat = loop.create_task(server.beat())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, beat.cancel)
-    if chosen.control is not None:
-        await control.listen(server, chosen.control)
-    _say(f"simulated TWS on {chosen.host}:{await server.listen(chosen.host, chosen.port)}")
+    _say(f"simulated TWS on {chosen.host}:{port}")
     with suppress(asyncio.CancelledError):
         await beat
+    await server.close()
+    return 0
 
 
 def _market(chosen: argparse.Namespace) -> Market:

@@ -123,29 +123,14 @@ class AccountDesk:
         """Refreshes what is due; called after every advance of market time."""
         if not self._broker.link_up:
             return
-        listeners = list(sessions)
         changed, self._position_changed = self._position_changed, False
         if changed or self._broker.now_ns >= self._next_refresh_ns:
             self.refresh()
-            for session in listeners:
+            for session in sessions:
                 self._send_refresh(session, changed)
-        self._publish_pnl(listeners)
 
-    def _send_refresh(self, session: Session, position_changed: bool) -> None:
-        subscriptions = session.subscriptions
-        if position_changed and subscriptions.positions:
-            self._send_positions(session)
-        if subscriptions.account_updates is not None:
-            self._send_updates(session, subscriptions.account_updates)
-        for req_id, sub in subscriptions.account_multi.items():
-            self._send_multi(session, req_id, sub)
-        for req_id, sub in subscriptions.summaries.items():
-            self._send_summary(session, req_id, sub)
-        if position_changed:
-            for req_id, sub in subscriptions.positions_multi.items():
-                self._send_positions_multi(session, req_id, sub)
-
-    def _publish_pnl(self, sessions: list[Session]) -> None:
+    def publish_pnl(self, sessions: Iterable[Session]) -> None:
+        """The true profit and loss, once a second of market time at most."""
         now_ns = self._broker.now_ns
         if now_ns < self._next_pnl_ns:
             return
@@ -160,6 +145,20 @@ class AccountDesk:
                     self._send_pnl(session, req_id, stream, smh_usd)
             for req_id, stream in session.subscriptions.pnl_single.items():
                 self._send_pnl_single(session, req_id, stream, smh_usd)
+
+    def _send_refresh(self, session: Session, position_changed: bool) -> None:
+        subscriptions = session.subscriptions
+        if position_changed and subscriptions.positions:
+            self._send_positions(session)
+        if subscriptions.account_updates is not None:
+            self._send_updates(session, subscriptions.account_updates)
+        for req_id, sub in subscriptions.account_multi.items():
+            self._send_multi(session, req_id, sub)
+        for req_id, sub in subscriptions.summaries.items():
+            self._send_summary(session, req_id, sub)
+        if position_changed:
+            for req_id, sub in subscriptions.positions_multi.items():
+                self._send_positions_multi(session, req_id, sub)
 
     # Rows
 

@@ -28,6 +28,7 @@ from services.sim_tws.tape import Tape
 from services.sim_tws.wire import UNSET_FLOAT_TEXT
 
 MANUAL_CLIENT = 0  # orders entered in TWS itself, and IB's own liquidations
+REJECTED = 201
 CANCELLED_TEXT = "Order Canceled - reason:"
 
 
@@ -243,15 +244,15 @@ class Broker:
             self.switches.lose_orders -= 1
             return
         refusal = None if order.liquidation else self._house_refusal(order)
-        self.books.orders[order.perm_id] = order
         if refusal is not None:
             self._refuse(order, refusal)
             return
+        self.books.orders[order.perm_id] = order
         order.status = st.PRE_SUBMITTED
         order.held_for_parent = self._waits_for_parent(order)
         order.why_held = "trigger" if order.waits_for_trigger else ""
-        if self.switches.tif_preset_notice:
-            self.say.error(order, 10349, "Order TIF was set to DAY based on order preset.")
+        if self.switches.notice_code:
+            self.say.error(order, self.switches.notice_code, self.switches.notice_text)
         self.say.order(order)
         if not order.held_for_parent:
             self._work(order)
@@ -269,11 +270,14 @@ class Broker:
             self.exchange.at(ends_ns, lambda _ts: self.exchange.end(order, ""))
 
     def _refuse(self, order: Order, refusal: Refusal) -> None:
+        """Only what IB itself rejects is an order, Inactive; TWS's own refusals leave no trace."""
         code, text = refusal
-        order.status = st.INACTIVE
-        self._complete(order, text, self.now_ns)
         self.say.error(order, code, text)
-        self.say.order(order)
+        if code == REJECTED:
+            self.books.orders[order.perm_id] = order
+            order.status = st.INACTIVE
+            self._complete(order, text, self.now_ns)
+            self.say.order(order)
 
     def _house_refusal(self, order: Order) -> Refusal | None:
         """Everything that depends on the moment: injected, hours, crowding, margin."""

@@ -159,6 +159,16 @@ def reject_kid(server: Server, args: Args) -> None:
     reject(server, {"code": 201, "text": KID_TEXT, "count": args["count"]})
 
 
+def tif_preset(server: Server, args: Args) -> None:
+    code = 10349 if args["on"] else 0
+    order_notice(server, {"code": code, "text": "Order TIF was set to DAY based on order preset."})
+
+
+def order_notice(server: Server, args: Args) -> None:
+    server.switches.notice_code = args["code"]
+    server.switches.notice_text = args["text"]
+
+
 def lose_orders(server: Server, args: Args) -> None:
     server.switches.lose_orders = args["count"]
 

@@ -131,6 +131,7 @@ class Server:
         now_ns = self.broker.now_ns
         self.data.publish(live, now_ns)
         self.history.publish(live, now_ns)
+        self.money.publish_pnl(live)
 
     def advance(self) -> None:
         """Market time moves on: fills, expiries and the account's refreshes happen."""

@@ -26,7 +26,8 @@ class Switches:
     reject_code: int = 0
     reject_text: str = ""
     rejects_left: int = 0
-    tif_preset_notice: bool = False
+    notice_code: int = 0  # told with each new order, which works on
+    notice_text: str = ""
     read_only: bool = False
     reject_outside_hours: bool = False
     lose_orders: int = 0

@@ -274,6 +274,15 @@ def test_reject(raw: Raw, sim: SimThread) -> None:
     assert client.hear("3", f2="Filled")
 
 
+def test_a_refusal_by_tws_itself_leaves_no_order(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    sim.fault("reject", code=110)
+    buy(client, 1)
+    assert client.hear("4", f2="1")[3] == "110"
+    assert silent(client, "3", "5")
+    assert sim.broker.books.orders == {}
+
+
 def test_reject_kid(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("reject-kid")
@@ -298,6 +307,14 @@ def test_tif_preset(raw: Raw, sim: SimThread) -> None:
     sim.fault("tif-preset")
     buy(client)
     assert client.hear("4", f2="1")[3] == "10349"
+    assert client.hear("3", f2="Filled")
+
+
+def test_order_notice(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    sim.fault("order-notice", code=481, text="smaller")
+    buy(client, 1)
+    assert client.hear("4", f2="1")[3:5] == ["481", "smaller"]
     assert client.hear("3", f2="Filled")
 
 

@@ -101,6 +101,19 @@ def test_wrong_words_are_told_in_one_line() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_a_taken_port_is_told_in_one_line(start: Start) -> None:
+    port = start().port
+
+    done = subprocess.run(
+        [*COMMAND, "--port", str(port)], cwd=ROOT, capture_output=True, text=True,
+        timeout=30, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "cannot start" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_every_frame_both_ways_is_on_record(start: Start, tmp_path: Path) -> None:
     record = tmp_path / "wire.msgpack"
     program = start("--record", record)
