@@ -163,8 +163,24 @@ def _run_with_edge(
     edge_class = edge()
     stopped = asyncio.Event()
 
+    failure: list[Exception] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        """An exception ends the process, as it does in the plain loop, wherever it was raised: a
+        library that calls back might swallow it. Nothing is worked off after it."""
+        if failure:
+            return
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  (raised again once the loop has ended)
+            failure.append(error)
+            stopped.set()
+
     def hear(message: Message) -> None:
-        engine.hear_local(message, source="tws")
+        guarded(lambda: engine.hear_local(message, source="tws"))
+
+    def cycle() -> None:
+        guarded(driver.cycle)
 
     async def run() -> None:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -174,9 +190,9 @@ def _run_with_edge(
         log.info("started, %d records folded", folded)
         await world.edge.start()
         for descriptor in driver.bus.descriptors():
-            loop.add_reader(descriptor, guarded(driver.cycle))
+            loop.add_reader(descriptor, cycle)
         while not stopped.is_set():
-            driver.cycle()
+            cycle()
             try:
                 await asyncio.wait_for(stopped.wait(), driver.tick_s)
             except TimeoutError:
@@ -185,20 +201,6 @@ def _run_with_edge(
             loop.remove_reader(descriptor)
         await world.edge.stop()
         log.info("stopped")
-
-    failure: list[BaseException] = []
-
-    def guarded(cycle: Callable[[], None]) -> Callable[[], None]:
-        """An exception in a callback ends the process, as it does in the plain loop."""
-
-        def run_cycle() -> None:
-            try:
-                cycle()
-            except Exception as error:  # noqa: BLE001  (re-raised by the main coroutine's end)
-                failure.append(error)
-                stopped.set()
-
-        return run_cycle
 
     loop.run_until_complete(run())
     if failure:

@@ -145,7 +145,9 @@ def _on_person(state: State, now: Now, command: Halt | Resume | Flatten | Adopt)
         case Resume():
             return [Accepted(key=key, note="entries are allowed again")]
         case Adopt():
-            return [Accepted(key=key, note=f"{state.shares or 0} shares are ours now")]
+            if not state.shares:
+                return [Refused(key=key, reason="no SMH is held, so there is nothing to adopt")]
+            return [Accepted(key=key, note=f"{state.shares} shares are ours now")]
         case Flatten():
             note = "selling now" if in_session(state, now) else "selling at the next open"
             if not state.flatten_pending:
