@@ -153,28 +153,18 @@ def _run_with_edge(
     settings: Settings,
     clock: Clock,
 ) -> None:
-    import asyncio  # noqa: PLC0415  (only the services with an edge pay for it: a stop monitor
-    # that restarts is time without a stop)
+    # Only the services with an edge pay for these: a stop monitor that restarts is time without
+    # a stop.
+    import asyncio  # noqa: PLC0415
 
-    import uvloop  # noqa: PLC0415  (the same)
+    import uvloop  # noqa: PLC0415
 
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     edge_class = edge()
     stopped = asyncio.Event()
 
-    failure: list[Exception] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        """An exception ends the process, as it does in the plain loop, wherever it was raised: a
-        library that calls back might swallow it. Nothing is worked off after it."""
-        if failure:
-            return
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001  (raised again once the loop has ended)
-            failure.append(error)
-            stopped.set()
+    guarded = _Guard(stopped.set)
 
     def hear(message: Message) -> None:
         guarded(lambda: engine.hear_local(message, source="tws"))
@@ -203,8 +193,29 @@ def _run_with_edge(
         log.info("stopped")
 
     loop.run_until_complete(run())
-    if failure:
-        raise failure[0]
+    if guarded.failure is not None:
+        raise guarded.failure
+
+
+class _Guard:
+    """Runs an event loop's callbacks until one fails, then none any more.
+
+    An exception ends the process, as it does in the plain loop, wherever it was raised: a library
+    that calls us back might swallow it, and the state would be one that no journal holds.
+    """
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.failure: Exception | None = None
+        self._stop = stop
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        if self.failure is not None:
+            return
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001  (raised again once the loop has ended)
+            self.failure = error
+            self._stop()
 
 
 def folders() -> tuple[Path, Path]:
