@@ -1,22 +1,22 @@
 """How the broker gateway's state changes: one function for each message heard or decided.
 
-The table `BOOKINGS` at the end says which; `outbox.evolve` looks a message up in it. Deterministic,
-no clock: the fold of a journal goes through these very functions.
+The table `BOOKINGS` at the end says which; `outbox.evolve` looks a message up in it. What TWS says
+is booked in `gateway_heard`, the rest here. Deterministic, no clock: the fold of a journal goes
+through these very functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from common import settings as settings_page
-from common.core import account_rows, gateway_words, limits, outbound, reconcile
+from common.core import outbound
+from common.core.gateway_heard import HEARD, Booking, halt, note_difference
 from common.core.gateway_state import IN_DOUBT, Link, Outbound, Preview, State
 from common.messages import (
     Accepted,
     Alert,
     BrokerLink,
-    BrokerPnl,
     CancelOrder,
     DiskState,
     Halt,
@@ -35,13 +35,8 @@ from common.messages import (
     SubmitOrder,
     Unlock,
 )
-from common.tws import codes
 from common.tws import messages as tws
-from common.tws.link_messages import ClockCompared, LinkDown, LinkUp, TwsError
 
-Booking = Callable[[State, Now, Any], None]
-
-SNAPSHOT_RETRY_S = 1.0
 COUNTERS_KEPT = 100
 DAY_NS = 86_400 * 1_000_000_000
 MEMORY_DAYS = 14
@@ -58,7 +53,7 @@ def _started(state: State, now: Now, message: Started) -> None:
     state.snapshots.wanted = False
     state.snapshots.next_host_ns = 0
     state.differs_since_host_ns = 0
-    _note_difference(state, now)
+    note_difference(state, now)
     outbound.doubt(state)
     for out in state.open_orders():
         # host time may have started anew with the machine: every wait begins again
@@ -67,170 +62,6 @@ def _started(state: State, now: Now, message: Started) -> None:
         out.cancel_sent = False
     if state.preview is not None:
         state.preview.asked_host_ns = now.host_ns
-
-
-def _link_up(state: State, now: Now, message: LinkUp) -> None:
-    account, refusal, wrong = limits.account_refusal(state.settings.account, message.accounts)
-    state.link = Link(
-        up=True,
-        number=state.link.number + 1,
-        port=message.port,
-        account=account or state.link.account,
-        next_order_id=message.next_order_id,
-        refusal=refusal,
-        wrong_account=wrong,
-        down_reason="",
-        healthy_host_ns=now.host_ns,
-        since_market_ns=now.market_ns,
-        instrument="the instrument is not identified yet",
-    )
-    state.snapshots.wanted = False
-    state.snapshots.pending = False
-    state.snapshots.next_host_ns = now.host_ns
-    if wrong:
-        state.mode, state.mode_reason, state.mode_since_ns = "LOCKED", refusal, now.market_ns
-
-
-def _link_down(state: State, now: Now, message: LinkDown) -> None:
-    link = state.link
-    if link.up:
-        link.since_market_ns = now.market_ns
-    link.up = link.reconciled = link.refreshed = link.degraded = link.position_said = False
-    link.refusal = ""
-    link.down_reason = message.reason
-    state.snapshots.pending = False
-    outbound.doubt(state)
-    for out in state.open_orders():
-        out.cancel_sent = False
-
-
-def _take_error(state: State, now: Now, error: TwsError) -> None:
-    link = state.link
-    outbound.take_error(state, error)
-    kind = codes.look_up(error.code).kind
-    if state.preview is not None and error.ref_id == state.preview.order_id and kind != "notice":
-        _preview_failed(state, outbound.plain(error))
-    if error.code == codes.LINK_LOST and not link.degraded:
-        link.degraded, link.reconciled = True, False
-        link.since_market_ns = now.market_ns
-        state.snapshots.pending = False
-        outbound.doubt(state)
-    elif error.code in {codes.LINK_BACK, codes.LINK_BACK_DATA_LOST}:
-        link.degraded, link.reconciled, link.position_said = False, False, False
-        link.since_market_ns = now.market_ns
-        link.healthy_host_ns = now.host_ns
-        state.snapshots.pending = False
-        state.snapshots.next_host_ns = now.host_ns
-    elif codes.is_read_only(error.code, error.text):
-        link.refusal = (
-            "the API is read-only: in TWS untick Global Configuration, API, Settings, Read-Only API"
-        )
-    if kind != "notice":
-        state.unsaid.append(outbound.notice(error))
-
-
-def _note_fill(state: State, now: Now, report: tws.ExecutionReport, intent_id: str) -> None:
-    """A trade that was not ours halts; spec section 2, flatten and manual trades."""
-    ours = report.symbol == state.settings.strategy.symbol and report.account == state.link.account
-    if not ours:
-        return
-    if report.liquidation:
-        state.liquidated = f"IB liquidated {report.shares} shares at {report.price_usd:.2f}"
-        _halt(state, now, state.liquidated)
-    elif not intent_id:
-        _halt(
-            state,
-            now,
-            f"a trade that is not ours: {report.action} {report.shares} at {report.price_usd:.2f}",
-        )
-
-
-def _note_difference(state: State, now: Now) -> None:
-    if state.position_reported == state.position_by_fills:
-        state.differs_since_host_ns = 0
-    elif not state.differs_since_host_ns:
-        state.differs_since_host_ns = now.host_ns
-
-
-def _take_position(state: State, now: Now, report: tws.PositionReport) -> None:
-    if report.symbol != state.settings.strategy.symbol or report.account != state.link.account:
-        return
-    state.position_reported = report.shares
-    if not state.snapshots.ever:
-        state.position_by_fills = report.shares
-    state.link.position_said = True
-    _note_difference(state, now)
-    if report.shares < 0:
-        _halt(state, now, f"the account is short {-report.shares} shares")
-
-
-def _take_snapshot(state: State, now: Now, books: tws.Snapshot) -> None:
-    snapshots = state.snapshots
-    if not snapshots.pending or books.number != snapshots.number:
-        return  # the link was lost since it was asked for
-    snapshots.pending = False
-    first = not snapshots.ever
-    known = set(state.fills)
-    reconcile.take_snapshot(state, now, books)
-    snapshots.next_host_ns = now.host_ns + int(state.settings.limits.snapshot_gap_s * 1e9)
-    state.differs_since_host_ns = 0
-    if not first:
-        for report in books.executions:
-            root, _ = outbound.execution_root(report.exec_id)
-            if root in state.fills and root not in known:
-                _note_fill(state, now, report, state.fills[root].intent_id)
-    if state.position_reported < 0:
-        _halt(state, now, f"the account is short {-state.position_reported} shares")
-
-
-def _take_not_sent(state: State, _now: Now, message: tws.NotSent) -> None:
-    out = state.by_order_id(message.order_id)
-    if out is not None and out.stage == "SENDING":
-        out.sends -= 1
-        if out.sends:
-            out.stage, out.status = "UNKNOWN", "UNKNOWN"
-        else:
-            out.stage, out.status = "PREPARED", "PendingSubmit"
-        out.reason = message.reason
-        outbound.update(state, out)
-    if state.preview is not None and state.preview.order_id == message.order_id:
-        _preview_failed(state, message.reason)
-
-
-def _take_account(state: State, now: Now, report: tws.AccountRows) -> None:
-    if report.account != state.link.account:
-        return
-    refusal = account_rows.base_currency_refusal(report)
-    if refusal:
-        state.link.refusal = refusal
-        return
-    found = account_rows.snapshot(state, now, report)
-    if found is not None:
-        state.account = found
-        state.link.refreshed = True
-        state.unsaid.append(found)
-
-
-def _take_what_if(state: State, _now: Now, reply: tws.WhatIfReply) -> None:
-    preview = state.preview
-    if preview is not None and reply.order_id == preview.order_id:
-        state.unsaid.append(
-            MarginPreview(
-                key=preview.key,
-                shares=preview.shares,
-                init_before_usd=reply.init_before_usd,
-                init_after_usd=reply.init_after_usd,
-                maint_after_usd=reply.maint_after_usd,
-                equity_with_loan_after_usd=reply.equity_with_loan_after_usd,
-                commission_usd=reply.commission_usd,
-                problem="",
-            )
-        )
-
-
-def _preview_failed(state: State, problem: str) -> None:
-    if state.preview is not None:
-        state.unsaid.append(gateway_words.no_preview(state.preview, problem))
 
 
 def _forget(state: State, now: Now) -> None:
@@ -253,12 +84,6 @@ def _forget(state: State, now: Now) -> None:
             del counters[key]
 
 
-def _halt(state: State, now: Now, reason: str) -> None:
-    if state.mode == "ACTIVE":
-        state.mode, state.mode_since_ns = "HALTED", now.market_ns
-        state.mode_reason = reason[: outbound.REASON_CHARACTERS_MAX]
-
-
 def _accepted(state: State, now: Now, answer: Accepted) -> None:
     asked, state.asked = state.asked, None
     if asked is None or asked.key != answer.key:
@@ -274,7 +99,7 @@ def _accepted(state: State, now: Now, answer: Accepted) -> None:
             elif not out.done:
                 out.cancel_wanted = True
         case Halt():
-            _halt(state, now, f"{asked.by}: {asked.reason}")
+            halt(state, now, f"{asked.by}: {asked.reason}")
         case Resume() if state.mode == "HALTED":
             state.mode, state.mode_reason = "ACTIVE", f"resumed by {asked.by}"
             state.mode_since_ns, state.liquidated = now.market_ns, ""
@@ -339,69 +164,10 @@ def _decided(state: State, _now: Now, word: OrderUpdate) -> None:
         out.stage, out.status, out.reason = "DONE", "ABANDONED", word.reason
 
 
-def _open_order(state: State, _now: Now, report: tws.OpenOrder) -> None:
-    outbound.take_open_order(state, report)
-
-
-def _status(state: State, _now: Now, report: tws.StatusReport) -> None:
-    outbound.take_status(state, report)
-
-
-def _execution(state: State, now: Now, report: tws.ExecutionReport) -> None:
-    intent_id = outbound.take_execution(state, report)
-    _note_fill(state, now, report, intent_id)
-    _note_difference(state, now)
-
-
-def _commission(state: State, _now: Now, report: tws.CommissionCharged) -> None:
-    outbound.take_commission(state, report)
-
-
-def _snapshot_failed(state: State, now: Now, message: tws.SnapshotFailed) -> None:
-    if message.number == state.snapshots.number:
-        state.snapshots.pending = False
-        state.snapshots.wanted = True
-        state.snapshots.failure = message.reason
-        state.snapshots.next_host_ns = now.host_ns + int(SNAPSHOT_RETRY_S * 1e9)
-
-
 def _snapshot_asked(state: State, _now: Now, message: tws.TakeSnapshot) -> None:
     state.snapshots.number = message.number
     state.snapshots.pending = True
     state.snapshots.wanted = False
-
-
-def _next_order_id(state: State, _now: Now, message: tws.NextOrderId) -> None:
-    state.order_ids_used = max(state.order_ids_used, message.order_id - 1)
-
-
-def _pnl(state: State, now: Now, report: tws.PnlReport) -> None:
-    state.unsaid.append(
-        BrokerPnl(
-            heard_ns=now.market_ns,
-            shares=report.shares,
-            value_usd=report.value_usd,
-            unrealized_usd=report.unrealized_usd,
-            daily_usd=report.daily_usd,
-            heard_host_ns=now.host_ns,
-        )
-    )
-
-
-def _price(state: State, now: Now, report: tws.OwnPrice) -> None:
-    state.price_usd, state.price_market_ns = report.price_usd, now.market_ns
-
-
-def _contract_known(state: State, _now: Now, _report: tws.ContractKnown) -> None:
-    state.link.instrument = ""
-
-
-def _contract_problem(state: State, _now: Now, report: tws.ContractProblem) -> None:
-    state.link.instrument = report.reason
-
-
-def _clock(state: State, _now: Now, report: ClockCompared) -> None:
-    state.link.clock_offset_s = report.offset_s
 
 
 def _session(state: State, now: Now, session: Session) -> None:
@@ -414,7 +180,7 @@ def _disk(state: State, _now: Now, disk: DiskState) -> None:
 
 
 def _journal_damaged(state: State, now: Now, damage: JournalDamaged) -> None:
-    _halt(state, now, f"{damage.file} was damaged at byte {damage.offset}")
+    halt(state, now, f"{damage.file} was damaged at byte {damage.offset}")
 
 
 def _asked(state: State, _now: Now, command: Any) -> None:
@@ -445,26 +211,7 @@ def _alert_said(state: State, _now: Now, word: Alert) -> None:
 
 
 BOOKINGS: dict[type[Message], Booking] = {
-    # what TWS says
-    LinkUp: _link_up,
-    LinkDown: _link_down,
-    TwsError: _take_error,
-    ClockCompared: _clock,
-    tws.OpenOrder: _open_order,
-    tws.StatusReport: _status,
-    tws.ExecutionReport: _execution,
-    tws.CommissionCharged: _commission,
-    tws.PositionReport: _take_position,
-    tws.Snapshot: _take_snapshot,
-    tws.SnapshotFailed: _snapshot_failed,
-    tws.NotSent: _take_not_sent,
-    tws.NextOrderId: _next_order_id,
-    tws.AccountRows: _take_account,
-    tws.PnlReport: _pnl,
-    tws.WhatIfReply: _take_what_if,
-    tws.OwnPrice: _price,
-    tws.ContractKnown: _contract_known,
-    tws.ContractProblem: _contract_problem,
+    **HEARD,
     # what the system says and asks
     Started: _started,
     Session: _session,

@@ -34,9 +34,6 @@ RECONNECT_S = (0.5, 1.0, 2.0, 5.0)
 PROBE_S = 1.0
 """Host seconds between time requests, which prove that TWS answers and compare the clocks."""
 
-FIRST_PROBES_S = 0.1
-"""Host seconds between the first of them, so that the clock is known soon after a connection."""
-
 COMPARISONS = 5
 
 OFFSET_NEWS_S = 0.1
