@@ -316,10 +316,7 @@ class Broker:
             self.exchange.work(order)
             return limit
         if order.remaining <= 0:
-            order.quantity = order.filled
-            order.status = st.FILLED
-            self._complete(order, f"Filled Size: {order.filled:g}", self.now_ns)
-            self.say.order(order)
+            self._finish(order)
             return None
         order.triggered = order.triggered and ticket.order_type == old.order_type
         order.stop_usd = ticket.trail_stop_usd
@@ -381,9 +378,20 @@ class Broker:
         for other in self.books.group(order):
             if order.ticket.oca_type in {2, 3} and order.status != st.FILLED:
                 other.quantity = max(other.filled, other.quantity - round(other.quantity * share))
-                self.say.order(other)
+                if other.filled and not other.remaining:
+                    self._finish(other)
+                else:
+                    self.say.order(other)
             else:
                 self.exchange.end(other, "")
+
+    def _finish(self, order: Order) -> None:
+        """An order cut down to what it has filled already is done."""
+        self.exchange.withdraw(order)
+        order.quantity = order.filled
+        order.status = st.FILLED
+        self._complete(order, f"Filled Size: {order.filled:g}", self.now_ns)
+        self.say.order(order)
 
     def _complete(self, order: Order, reason: str, ts_ns: int) -> None:
         order.completed_ns = ts_ns

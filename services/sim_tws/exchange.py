@@ -52,6 +52,11 @@ class Exchange:
         self._events: list[tuple[int, int, Callable[[int], None]]] = []
         self._numbers = itertools.count()
 
+    @property
+    def working(self) -> set[int]:
+        """permIds of the orders it works."""
+        return set(self._working)
+
     def at(self, ts_ns: int, action: Callable[[int], None]) -> None:
         """Runs `action(ts_ns)` when market time reaches `ts_ns`."""
         heapq.heappush(self._events, (ts_ns, next(self._numbers), action))

@@ -30,7 +30,7 @@ LIVE_HISTORY_NS = 5 * SECOND_NS
 SMALL_BAR_S = 30
 HEAD_DAYS = 30  # the first session lies within a month of the market's first day
 # How far back the newest bar of a long-bar request may reach, by the end of its bar size.
-RECENT = {"y": "2 D", "D": "2 D", "k": "1 W", "W": "1 W", "h": "1 M", "M": "1 M"}
+RECENT = {"y": "2 D", "D": "2 D", "k": "2 W", "W": "2 W", "h": "2 M", "M": "2 M"}
 IDENTICAL_NS = 15 * SECOND_NS
 BURST_NS, BURST_MAX = 2 * SECOND_NS, 6
 LONG_NS, LONG_MAX = 600 * SECOND_NS, 60

@@ -108,6 +108,23 @@ def test_history_kept_up_to_date_grows_with_market_time(
     eventually(lambda: len(bars) >= before + 4, pump(client))
 
 
+def test_a_kept_up_daily_bar_ends_as_the_official_one(
+    connect: Connect, library: Any, sim: SimThread
+) -> None:
+    client = connect()
+    smh = qualified(client, library)
+    bars = client.reqHistoricalData(
+        smh, "", "5 D", "1 day", "TRADES", useRTH=True, keepUpToDate=True
+    )
+
+    sim.go("15:59")
+    sim.go("16:01")
+
+    official = sim.broker.tape.market.closing_print("SMH", FIRST_DAY)
+    eventually(lambda: bars[-1].close == official, pump(client))
+    assert bars[-1].date == FIRST_DAY
+
+
 def test_streaming_ticks_reach_the_client_with_every_turning_point(
     connect: Connect, library: Any, sim: SimThread
 ) -> None:

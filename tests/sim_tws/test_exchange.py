@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -15,7 +17,7 @@ from services.sim_tws.contracts import SMH, Contract
 from services.sim_tws.day_cycle import DayCycle
 from services.sim_tws.market import Action, Market, replay
 from services.sim_tws.market_time import instant_ns
-from services.sim_tws.orders import Order, Ticket
+from services.sim_tws.orders import Execution, Order, Ticket
 from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
 from tests.sim_tws.harness import DATA, FIRST_DAY, next_day
@@ -39,6 +41,7 @@ class House:
         self.broker = Broker(self.tape, [self.account], _ns(day, at), Switches())
         DayCycle(self.broker)
         self._order_id = 0
+        self._seen: dict[str, Execution] = {}
 
     def go(self, wall: str, day: date = FIRST_DAY) -> None:
         self.broker.exchange.advance(_ns(day, wall))
@@ -57,6 +60,12 @@ class House:
         order = self.order(action, shares, kind, **terms)
         assert order.status == "Inactive"
         return order.completed_reason
+
+    @property
+    def seen(self) -> dict[str, Execution]:
+        """Every fill ever booked, also those the broker has forgotten since."""
+        self._seen.update({fill.exec_id: fill for fill in self.broker.books.executions})
+        return self._seen
 
     @property
     def mark(self) -> float:
@@ -394,6 +403,59 @@ def test_a_jump_over_the_weekend_does_everything_in_order(house: House) -> None:
     path = house.tape.path("SMH", _ns(FIRST_DAY, "10:00"), house.broker.now_ns)
     touched = [t for t in path if t.last <= (stop.ticket.aux_usd or 0)]
     assert (stop.status == "Filled") is bool(touched)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", [PORTFOLIO, REG_T])
+def test_whatever_is_ordered_the_books_add_up(market: Market, seed: int, kind: str) -> None:
+    rng = random.Random(seed)
+    house = House(market, kind=kind)
+    for _ in range(40):
+        _anything(house, rng)
+        house.broker.exchange.advance(
+            house.broker.now_ns + int(rng.expovariate(1 / 1800) * SECOND_NS)
+        )
+
+        fills = [*house.seen.values()]
+        cash = 1e6 - sum(f.side * f.shares * f.price_usd + f.commission_usd for f in fills)
+        assert house.account.cash_usd == pytest.approx(cash, abs=0.01)
+        assert house.account.smh.shares == sum(f.side * f.shares for f in fills)
+        for order in house.broker.books.orders.values():
+            own = sum(f.shares for f in fills if f.perm_id == order.perm_id)
+            assert own == order.filled <= order.quantity
+            assert (order.status == "Filled") is (order.remaining == 0 and order.filled > 0)
+        working = house.broker.exchange.working
+        assert {o.perm_id for o in house.broker.books.live() if not o.held_for_parent} == working
+
+
+def _anything(house: House, rng: random.Random) -> None:
+    """One random order, change or cancel, around the market."""
+    price = house.mark
+    near = round(price * rng.uniform(0.99, 1.01), 2)
+    live = [order for order in house.broker.books.live() if order.client_id == 1]
+    if live and rng.random() < 0.3:
+        order = rng.choice(live)
+        if rng.random() < 0.5:
+            house.broker.cancel(1, order.order_id)
+        else:
+            changed = replace(order.ticket, quantity=float(rng.randrange(1, 4000)))
+            house.broker.place(1, order.order_id, SMH, "SMART", changed)
+        return
+    kind = rng.choice(["MKT", "LMT", "STP", "STP LMT", "MOC", "LOC", "TRAIL"])
+    house.order(
+        rng.choice(["BUY", "SELL"]),
+        float(rng.randrange(1, 4000)),
+        kind,
+        limit_usd=near if kind in {"LMT", "STP LMT", "LOC"} else None,
+        aux_usd=near if kind in {"STP", "STP LMT"} else 2.0 if kind == "TRAIL" else None,
+        tif=rng.choice(["DAY", "GTC"]) if kind in {"MOC", "LOC"} else rng.choice(TIFS),
+        outside_rth=rng.random() < 0.3,
+        oca_group=rng.choice(["", "", "g"]),
+        oca_type=rng.choice([1, 2, 3]),
+    )
+
+
+TIFS = ["DAY", "GTC", "IOC", "FOK"]
 
 
 def _ns(day: date, wall: str) -> int:
