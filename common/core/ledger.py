@@ -1,0 +1,193 @@
+"""The position as fills alone tell it, compared with the broker's own count and money.
+
+The two are never mixed: a difference is waited out, since fills and snapshots race each other, and
+then the broker is believed, which halts unless it was a split.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from common.clock import SECOND_NS
+from common.core.risk_state import (
+    Baseline,
+    Booked,
+    State,
+    is_split,
+    profit_usd,
+    reference_price,
+)
+from common.messages import (
+    AccountSnapshot,
+    Commission,
+    Fill,
+    Now,
+)
+
+# A position change without a fill is believed after so long: fills and snapshots race each other.
+MISMATCH_NS = 2 * SECOND_NS
+
+
+def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
+    """The broker's count and money: the first begins the ledger, later ones are compared."""
+    state.account = account
+    if state.shares is None:
+        state.shares = account.shares
+        state.ledger_from_ns = account.refreshed_ns
+        state.ours = account.shares == 0
+        _halt_when_short(state)
+    if account.shares == state.shares:
+        state.mismatch_since_ns = 0
+        compare_net_liquidation(state, account)
+    elif state.mismatch_since_ns == 0:
+        state.mismatch_since_ns = now.market_ns
+    elif now.market_ns - state.mismatch_since_ns > MISMATCH_NS:
+        _believe_broker(state, account)
+
+
+def _believe_broker(state: State, account: AccountSnapshot) -> None:
+    """The broker is the truth for positions. A split changes shares and price together; anything
+    else that no fill explains was done by someone else and halts."""
+    before = state.shares or 0
+    state.mismatch_since_ns = 0
+    if _split_booked(state, before, account):
+        return
+    base = state.baseline
+    state.shares = account.shares
+    state.halts["foreign"] = (
+        f"the position went from {before} to {account.shares} shares without an order of ours"
+    )
+    if base is not None and account.mark_usd is not None:
+        base.cash_flow_usd -= (account.shares - before) * account.mark_usd
+    state.ours = state.ours and account.shares == 0
+    _halt_when_short(state)
+    when_flat(state)
+
+
+def _split_booked(state: State, before: int, account: AccountSnapshot) -> bool:
+    """Takes a split: the share count moved by a split's ratio, and the broker's mark stands nearer
+    to the price that leads to than to the price before."""
+    base, mark_usd, price_usd = state.baseline, account.mark_usd, reference_price(state)
+    if base is None or mark_usd is None or before <= 0 or price_usd <= 0:
+        return False
+    ratio = account.shares / before
+    if not is_split(ratio) or abs(mark_usd - price_usd / ratio) >= abs(mark_usd - price_usd):
+        return False
+    state.shares = account.shares
+    base.price_usd /= ratio
+    base.shares = round(base.shares * ratio)
+    base.labelled = f"split {ratio:g}"
+    state.quote = state.before_quote = None
+    if state.day is not None:
+        state.day.entry_over = "a split was booked today"
+    return True
+
+
+def _halt_when_short(state: State) -> None:
+    if (state.shares or 0) < 0:
+        state.halts["short"] = "the account is short SMH; cover it in TWS"
+
+
+def compare_net_liquidation(state: State, account: AccountSnapshot) -> None:
+    """Net liquidation of one completed refresh against what fills and prices explain."""
+    base = state.baseline
+    if base is None or (account.mark_usd is None and state.shares):
+        return
+    profit = profit_usd(state, account.mark_usd or 0.0)
+    if base.anchor_nlv_usd is None:
+        base.anchor_nlv_usd = account.net_liquidation_usd
+        base.anchor_profit_usd = profit
+        return
+    explained = base.anchor_nlv_usd + profit - base.anchor_profit_usd
+    difference = account.net_liquidation_usd - explained
+    limit = state.settings.stop.flow_fraction_max * abs(account.net_liquidation_usd)
+    state.flow_usd = difference if abs(difference) > limit else 0.0
+
+
+def take_fill(state: State, fill: Fill) -> None:
+    """One execution, once; a correction replaces what it corrects."""
+    booked = state.fills.get(fill.exec_id)
+    if booked is not None and booked.revision >= fill.revision:
+        return
+    signed = fill.shares if fill.action == "BUY" else -fill.shares
+    today = state.session.day if state.session is not None else date.min
+    day = booked.day if booked is not None else today
+    state.fills[fill.exec_id] = Booked(day, fill.revision, fill.intent_id, signed, fill.price_usd)
+    if state.shares is None or (booked is None and fill.filled_ns <= state.ledger_from_ns):
+        return  # the account snapshot that began the ledger holds it already
+    _book_plan(state, fill, booked)
+    old_shares = booked.signed_shares if booked else 0
+    old_usd = booked.signed_shares * booked.price_usd if booked else 0.0
+    if not state.shares:
+        _first_fill(state, fill, today)
+    state.shares += signed - old_shares
+    state.mismatch_since_ns = 0
+    if state.baseline is not None:
+        state.baseline.cash_flow_usd -= signed * fill.price_usd - old_usd
+    if booked is None:
+        _charge(state, fill.exec_id)
+    if fill.liquidation:
+        state.halts["liquidation"] = f"the broker liquidated {fill.shares} shares"
+    elif not fill.intent_id:
+        state.halts["foreign"] = f"{fill.action} {fill.shares} shares that we did not order"
+    _halt_when_short(state)
+    when_flat(state)
+
+
+def _first_fill(state: State, fill: Fill, today: date) -> None:
+    """From an entry's first share on, the stop is measured from the equity of that moment."""
+    entry = state.entry
+    if entry is None or fill.intent_id != entry.order.intent_id:
+        return
+    if state.settings.stop.baseline != "off":
+        state.baseline = Baseline(
+            day=today,
+            baseline_usd=entry.equity_usd,
+            shares=0,
+            price_usd=0.0,
+            source="entry fill",
+        )
+    state.breach = None
+    state.stop_fired = False
+    state.flow_usd = 0.0
+    if state.day is not None:
+        state.day.entry_done = True
+
+
+def _book_plan(state: State, fill: Fill, before: Booked | None) -> None:
+    for plan in (state.entry, state.exit):
+        if plan is not None and plan.order.intent_id == fill.intent_id:
+            plan.acknowledged = True
+            plan.filled += fill.shares - (abs(before.signed_shares) if before else 0)
+            plan.value_usd += fill.shares * fill.price_usd - (
+                abs(before.signed_shares) * before.price_usd if before else 0.0
+            )
+
+
+def take_commission(state: State, commission: Commission) -> None:
+    """What an execution cost, once."""
+    if commission.exec_id not in state.commissions:
+        state.commissions[commission.exec_id] = commission.commission_usd
+        _charge(state, commission.exec_id)
+
+
+def _charge(state: State, exec_id: str) -> None:
+    """Counts a commission once it and its fill are both known, in whichever order they came, when
+    the fill belongs to this baseline. An entry's lowers the baseline itself: the stop is measured
+    after the fill."""
+    base, booked = state.baseline, state.fills.get(exec_id)
+    commission_usd = state.commissions.get(exec_id, 0.0)
+    if base is None or booked is None or booked.day < base.day:
+        return
+    if booked.signed_shares > 0:
+        base.baseline_usd -= commission_usd
+    else:
+        base.cash_flow_usd -= commission_usd
+
+
+def when_flat(state: State) -> None:
+    """With nothing held and no exit on its way, every reason to leave has been served."""
+    if not state.shares and state.exit is None:
+        state.stop_fired = False
+        state.bear_pending = False
+        state.flatten_pending = state.flatten_pending and state.entry is not None

@@ -1,0 +1,345 @@
+"""How each message changes what the risk monitor knows: the only place that changes it."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from common import settings as settings_file
+from common.clock import SECOND_NS
+from common.core import ledger
+from common.core.risk_state import (
+    Baseline,
+    Day,
+    Plan,
+    State,
+    capped,
+    without_figures,
+)
+from common.messages import (
+    DONE_STATUSES,
+    Accepted,
+    AccountSnapshot,
+    Adopt,
+    Alert,
+    BaselineSet,
+    BreachCleared,
+    BreachSuspected,
+    BrokerLink,
+    BrokerPnl,
+    Commission,
+    DailyBar,
+    DaySummary,
+    DiskState,
+    Entered,
+    EntryRefused,
+    Equity,
+    Exited,
+    ExitFailed,
+    FeedState,
+    Fill,
+    Flatten,
+    GoNoGo,
+    Halt,
+    HaltLatch,
+    JournalDamaged,
+    MarginPreview,
+    Message,
+    Now,
+    OpeningPrint,
+    Order,
+    OrderBook,
+    OrderState,
+    OrderUpdate,
+    PlaceOrder,
+    PreviewMargin,
+    Quote,
+    Reason,
+    Refused,
+    Resume,
+    RiskState,
+    Session,
+    Signal,
+    Silence,
+    Started,
+    StopArmed,
+    StopHit,
+    SubmitOrder,
+    TargetPosition,
+)
+
+
+def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915  (one case a message: a table)
+    """Folds one message into the state."""
+    match message:
+        case Quote():
+            if state.breach is None:  # a jump is measured from the last price nobody doubted
+                state.before_quote = state.quote
+            state.quote = message
+        case BrokerPnl():
+            state.pnl = message
+        case Session():
+            _take_session(state, message)
+        case OpeningPrint():
+            state.opening = message
+        case DailyBar():
+            if message.final or state.closing is None or state.closing.day <= message.day:
+                state.closing = message
+        case Signal():
+            _take_signal(state, message)
+        case TargetPosition():
+            state.target = message
+        case FeedState():
+            state.feed = message
+        case BrokerLink():
+            state.link = message
+        case AccountSnapshot():
+            ledger.take_account(state, now, message)
+        case OrderBook():
+            state.book = message
+        case HaltLatch():
+            state.latch = message
+        case Fill():
+            ledger.take_fill(state, message)
+        case Commission():
+            ledger.take_commission(state, message)
+        case OrderUpdate():
+            _take_status(state, message)
+        case OrderState():
+            if message.status in ("DENIED", "UNKNOWN"):
+                _take_status(state, message)
+        case MarginPreview():
+            if message.key == state.preview_asked:
+                state.preview = message
+        case Accepted() | Refused():
+            _take_answer(state, message)
+        case Silence():
+            (state.silent.add if message.silent else state.silent.discard)(message.topic)
+        case DiskState():
+            state.roomy = message.roomy
+        case JournalDamaged():
+            state.halts["journal"] = f"journal {message.file} damaged at byte {message.offset}"
+        case Started():
+            state.settings = settings_file.from_json(message.settings_json)
+            state.silent = set()
+            state.said_state = None
+        case Halt() | Resume() | Adopt() | Flatten():
+            _take_person(state, message)
+        case _:
+            _take_own(state, now, message)
+
+
+def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915  (the same)
+    """What the risk monitor itself has said: its decisions become its state here."""
+    match message:
+        case BaselineSet():
+            _take_baseline(state, message)
+        case BreachSuspected():
+            state.breach = message
+        case BreachCleared():
+            state.breach = None
+        case StopHit():
+            state.stop_fired = True
+            state.fired_host_ns = now.host_ns
+            state.breach = None
+            if state.day is not None:
+                state.day.stops += 1
+                state.day.stop_ns = now.market_ns
+        case StopArmed():
+            state.said_armed = message
+        case Equity():
+            state.said_equity_host_ns = now.host_ns
+        case RiskState():
+            state.said_state = message
+        case Alert():
+            if message.raised:
+                state.alerts[message.code] = message.text
+            else:
+                state.alerts.pop(message.code, None)
+        case GoNoGo():
+            if state.day is not None:
+                state.day.readiness_said = True
+            state.preview, state.preview_asked = None, ""
+        case EntryRefused():
+            if state.day is not None:
+                state.day.last_refusal = message.reason
+                state.day.refusals_said.add(without_figures(message.reason))
+                if state.entry is not None and state.entry.status in DONE_STATUSES:
+                    state.day.refusals += 1
+                    state.entry = None
+                    state.preview, state.preview_asked = None, ""
+                if message.final:
+                    state.day.entry_over = message.reason
+        case Entered():
+            if state.day is not None:
+                state.day.entries += 1
+            state.entry = None
+            state.uninvested_usd = 0.0
+        case Exited():
+            _take_exited(state, message)
+        case DaySummary():
+            if state.day is not None:
+                state.day.summary_said = True
+        case PreviewMargin():
+            state.preview_asked = message.key
+            state.preview_count += 1
+            state.preview_host_ns = now.host_ns
+            state.preview = None
+        case PlaceOrder():
+            _take_plan(state, now, message.order)
+        case SubmitOrder():
+            if state.exit is not None:
+                state.exit.direct = True
+        case ExitFailed():
+            _take_exit_failed(state, now, message)
+        case _:
+            pass
+
+
+def refusal(state: State, command: Halt | Resume | Adopt | Flatten) -> str:
+    """Why a person's command changes nothing; "" when it is carried out."""
+    if isinstance(command, (Resume, Adopt)) and (state.shares or 0) < 0:
+        return "the account is short SMH; cover it in TWS first"
+    return ""
+
+
+def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None:
+    """What a person commands, once per key: a late repeat must not undo a later command."""
+    if command.key in state.done_keys or refusal(state, command):
+        return
+    state.done_keys.add(command.key)
+    match command:
+        case Halt(by="risk_monitor"):
+            pass  # our own word to the gateway's latch; here it is set already
+        case Halt():
+            state.halts["person"] = command.reason
+        case Resume():
+            state.halts.clear()
+            state.flatten_pending = False
+        case Adopt():
+            state.ours = True
+        case Flatten():
+            state.halts["flatten"] = f"flattened by {command.by}"
+            state.flatten_pending = bool(state.shares) or state.entry is not None
+
+
+def _take_session(state: State, session: Session) -> None:
+    state.session = session
+    if state.day is None or session.day > state.day.day:
+        state.day = Day(day=session.day)
+        state.opening = state.opening if _same_day(state.opening, session.day) else None
+        state.breach = None
+        state.preview, state.preview_asked = None, ""
+        state.preview_count = 0
+        state.exit_attempt = {}
+        state.entry = None
+        if state.exit is not None and state.exit.status in DONE_STATUSES:
+            state.exit = None  # executions it reported never came; the broker's count was believed
+        if state.shares:
+            state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
+        state.flow_usd = 0.0
+        state.done_keys = set()
+        # A correction or a commission may come a day late.
+        state.fills = {k: f for k, f in state.fills.items() if f.day >= session.previous_day}
+        state.commissions = {k: c for k, c in state.commissions.items() if k in state.fills}
+        ledger.when_flat(state)
+
+
+def _same_day(opening: OpeningPrint | None, day: date) -> bool:
+    return opening is not None and opening.day == day
+
+
+def _take_signal(state: State, signal: Signal) -> None:
+    state.signal = signal
+    if signal.final:
+        state.bear_pending = signal.side == "BEAR" and bool(state.shares)
+
+
+def _take_status(state: State, news: OrderUpdate | OrderState) -> None:
+    for plan in (state.entry, state.exit):
+        if plan is not None and plan.order.intent_id == news.intent_id:
+            plan.reported = max(plan.reported, news.filled)
+            if plan.status in DONE_STATUSES and news.status not in DONE_STATUSES:
+                return
+            plan.status = news.status
+            plan.reason = news.reason or plan.reason
+            plan.acknowledged = plan.acknowledged or news.status != "UNKNOWN"
+
+
+def _take_answer(state: State, answer: Accepted | Refused) -> None:
+    for plan in (state.entry, state.exit):
+        if plan is not None and plan.order.intent_id == answer.key:
+            plan.acknowledged = True
+            if isinstance(answer, Refused) and plan.filled == 0:
+                plan.status = "DENIED"
+                plan.reason = answer.reason
+    if answer.key == state.preview_asked and isinstance(answer, Refused):
+        state.preview = MarginPreview(
+            key=answer.key,
+            shares=0,
+            init_before_usd=0.0,
+            init_after_usd=0.0,
+            maint_after_usd=0.0,
+            equity_with_loan_after_usd=0.0,
+            commission_usd=0.0,
+            problem=answer.reason,
+        )
+
+
+def _take_plan(state: State, now: Now, order: Order) -> None:
+    plan = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns)
+    if order.purpose == "EXIT":
+        state.exit = plan
+        key = f"{order.day:%Y%m%d}"
+        state.exit_attempt[key] = state.exit_attempt.get(key, 0) + 1
+        return
+    account = state.account
+    plan.equity_usd = capped(state, account.net_liquidation_usd) if account else 0.0
+    plan.leverage = order.shares * order.price_usd / plan.equity_usd if plan.equity_usd > 0 else 0.0
+    plan.again = state.day is not None and state.day.stops > 0
+    state.entry = plan
+    state.preview, state.preview_asked = None, ""
+
+
+def _take_baseline(state: State, message: BaselineSet) -> None:
+    state.baseline = Baseline(
+        day=message.day,
+        baseline_usd=message.baseline_usd,
+        shares=message.shares,
+        price_usd=message.price_usd or 0.0,
+        source=message.source,
+        labelled=message.labelled,
+    )
+    state.flow_usd = 0.0
+    state.breach = None
+    if state.day is not None and state.day.start_equity_usd == 0.0:
+        state.day.start_equity_usd = message.baseline_usd
+        if message.price_usd is not None and state.closing is not None:
+            gap = message.price_usd - state.closing.close_usd
+            state.day.gap_usd = message.shares * gap if state.closing.day < message.day else 0.0
+    if state.account is not None and state.account.shares == state.shares:
+        ledger.compare_net_liquidation(state, state.account)
+
+
+def _take_exited(state: State, message: Exited) -> None:
+    reason: Reason = message.reason
+    if state.day is not None:
+        state.day.exits += 1
+    state.exit = None
+    state.exit_slices = 1
+    state.exit_failures = 0
+    if state.shares and reason == "bear":
+        state.bear_pending = True
+    ledger.when_flat(state)
+
+
+def _take_exit_failed(state: State, now: Now, message: ExitFailed) -> None:
+    """An exit that ended unfilled is tried again, each time a little later, after a margin
+    rejection in smaller pieces."""
+    state.exit = None
+    state.exit_failures += 1
+    wait_s = min(30, 2**state.exit_failures)
+    state.exit_retry_host_ns = now.host_ns + wait_s * SECOND_NS
+    if message.rejected:
+        state.exit_slices = min(
+            state.exit_slices * state.settings.exit.reject_slices, state.shares or 1
+        )
