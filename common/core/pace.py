@@ -16,7 +16,7 @@ from common.clock import MINUTE_NS, SECOND_NS
 STEP_NS = SECOND_NS // 20  # host time of one step: a beat of the services
 LEASH_NS = 2 * STEP_NS  # host time's worth of market time ahead of the slowest service
 FRESH_NS = 3 * SECOND_NS // 10  # host time for which a heartbeat counts
-BUSY_SPEED = 20.0  # while an order or a question is under way
+BUSY_SPEED = 5.0  # while an order or a question is under way: it takes host time, not market time
 WALK_AFTER_NS = 10 * SECOND_NS  # a service that lives but is not ready stops the market so long
 
 # Shares of a day's host seconds, by gait.
