@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+import subprocess
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from common.settings import Broker, Settings
 from services.run import plan as plans
 from services.run import summary
 from services.run.plan import RefusedError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -180,3 +183,26 @@ def test_too_few_summaries_are_a_failure() -> None:
 def test_recorded_days_are_read_in_order(tmp_path: Path) -> None:
     data = recording(tmp_path, "2025-03-03", "2025-03-04")
     assert plans.recorded_days(data) == [date(2025, 3, 3), date(2025, 3, 4)]
+
+
+def test_make_alone_prints_its_targets() -> None:
+    printed = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    targets = {line.split()[1] for line in printed.splitlines()}
+    assert {"setup", "run", "test", "check", "bench"} <= targets
+
+
+def test_make_hands_every_option_on() -> None:
+    variables = ["DATA=d", "START=2025-05-23", "DAYS=10", "SECONDS_PER_DAY=15", "SEED=3"]
+    variables += ["BROKER=sim", "TEST_ENTRY=1"]
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", "run", *variables],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    words = next(line for line in printed.splitlines() if "services.run" in line).split()
+    chosen = plans.parser().parse_args(words[words.index("services.run") + 1 :])
+    assert (chosen.data, chosen.start) == (Path("d"), date(2025, 5, 23))
+    assert (chosen.days, chosen.seconds_per_day, chosen.seed) == (10, 15.0, 3)
+    assert chosen.broker == "sim"
+    assert chosen.test_entry
