@@ -1,7 +1,7 @@
 """risk_monitor's decider: baseline, stop, sizing, entry gate, exits, halts.
 
-What it knows stands in risk_state.py, how it learns it in risk_heard.py and ledger.py; the stop, the
-entry and the exits each have their own page. Here they are put in order: a stop is judged on every
+What it knows stands in risk_state.py, how it learns it in risk_heard.py and ledger.py; the stop,
+the entry and the exits each have a page. Here they are put in order: a stop is judged on every
 price before anything else is considered.
 """
 
@@ -59,7 +59,20 @@ def ready(state: State) -> str:
 
 def busy(state: State) -> bool:
     """Whether an order of ours or a question about one is under way."""
-    return state.entry is not None or state.exit is not None or state.breach is not None
+    return (
+        state.entry is not None
+        or state.exit is not None
+        or state.breach is not None
+        or _margin_unknown(state)
+    )
+
+
+def _margin_unknown(state: State) -> bool:
+    """A what-if was asked for, and no answer that serves has come while the entry still may."""
+    day, preview = state.day, state.preview
+    if not state.preview_asked or day is None or day.entry_over:
+        return False
+    return preview is None or preview.problem != ""
 
 
 def decide(state: State, now: Now, message: Message) -> list[Message]:
