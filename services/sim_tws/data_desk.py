@@ -164,6 +164,7 @@ class DataDesk:
                 if key not in moves:
                     lag_ns = DELAY_NS if ticker.delayed else 0
                     moves[key] = self._tape.path(key[0], after_ns - lag_ns, now_ns - lag_ns)
+                self._send_opening(session, req_id, ticker, after_ns, now_ns)
                 self._send_moves(session, req_id, ticker, moves[key])
             self._publish_streams(session, after_ns, now_ns)
 
@@ -234,6 +235,24 @@ class DataDesk:
         asked = session.subscriptions.data_kind
         closed = self._tape.phase(now_ns) is Phase.CLOSED
         return FROZEN if closed and asked in {FROZEN, DELAYED_FROZEN} else LIVE
+
+    def _send_opening(
+        self, session: Session, req_id: int, ticker: Ticker, after_ns: int, now_ns: int
+    ) -> None:
+        """A session that opened since the last publication begins with its official open."""
+        lag_ns = DELAY_NS if ticker.delayed else 0
+        symbol = ticker.instrument.symbol
+        opened = self._tape.session(now_ns - lag_ns)
+        if opened is None or not after_ns - lag_ns < opened.open_ns <= now_ns - lag_ns:
+            return
+        try:
+            price = self._tape.market.opening_print(symbol, opened.date)
+        except LookupError:
+            return  # the VIX file has no row for this day
+        before = self._tape.close_before(symbol, opened.date)
+        for kind, figure in ((OPEN, price), (HIGH, price), (LOW, price), (CLOSE, before or price)):
+            self._send_price(session, req_id, ticker, kind, figure)
+        ticker.shown[VOLUME] = 0
 
     def _send_moves(self, session: Session, req_id: int, ticker: Ticker, moves: list[Tick]) -> None:
         lag_ns = DELAY_NS if ticker.delayed else 0

@@ -147,6 +147,23 @@ def test_streaming_ticks_reach_the_client_with_every_turning_point(
     assert ticker.ask > ticker.bid > 0
 
 
+def test_a_new_session_begins_with_its_official_open_and_the_close_before(
+    connect: Connect, library: Any, sim: SimThread
+) -> None:
+    client = connect()
+    ticker = client.reqMktData(qualified(client, library))
+    eventually(lambda: ticker.open > 0 and ticker.close > 0, pump(client))
+    tuesday = next_day(FIRST_DAY)
+
+    sim.go("16:01")
+    sim.go("09:30:05", tuesday)
+
+    market = sim.broker.tape.market
+    eventually(lambda: ticker.open == market.opening_print("SMH", tuesday), pump(client))
+    eventually(lambda: ticker.close == market.closing_print("SMH", FIRST_DAY), pump(client))
+    assert ticker.low <= ticker.open <= ticker.high
+
+
 def test_vix_is_an_index_without_quotes(connect: Connect, library: Any) -> None:
     client = connect()
     (vix,) = client.qualifyContracts(library.Index("VIX", "CBOE"))
