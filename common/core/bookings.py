@@ -49,6 +49,7 @@ def _started(state: State, now: Now, message: Started) -> None:
         number=state.link.number, account=state.link.account, since_market_ns=now.market_ns
     )
     state.asked = None
+    state.noticed = {}
     state.snapshots.pending = False
     state.snapshots.wanted = False
     state.snapshots.next_host_ns = 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.core import account_rows, gateway_words, limits, outbound, reconcile
-from common.core.gateway_state import Link, State
+from common.core.gateway_state import Link, State, seconds_since
 from common.messages import BrokerPnl, MarginPreview, Message, Now
 from common.tws import codes
 from common.tws import messages as tws
@@ -18,6 +18,9 @@ from common.tws.link_messages import ClockCompared, LinkDown, LinkUp, TwsError
 Booking = Callable[[State, Now, Any], None]
 
 SNAPSHOT_RETRY_S = 1.0
+
+NOTICE_PAUSE_S = 60.0
+"""Host seconds in which a code that names no order of ours is said once: TWS sends bursts."""
 
 
 def _link_up(state: State, now: Now, message: LinkUp) -> None:
@@ -76,7 +79,10 @@ def _take_error(state: State, now: Now, error: TwsError) -> None:
         link.refusal = (
             "the API is read-only: in TWS untick Global Configuration, API, Settings, Read-Only API"
         )
-    if kind != "notice":
+    last_ns = state.noticed.get(error.code)
+    burst = last_ns is not None and seconds_since(now, last_ns) < NOTICE_PAUSE_S
+    if kind != "notice" and not (burst and state.by_order_id(error.ref_id) is None):
+        state.noticed[error.code] = now.host_ns
         state.unsaid.append(outbound.notice(error))
 
 
@@ -146,12 +152,15 @@ def _take_snapshot(state: State, now: Now, books: tws.Snapshot) -> None:
     known = set(state.fills)
     reconcile.take_snapshot(state, now, books)
     snapshots.next_host_ns = now.host_ns + int(state.settings.limits.snapshot_gap_s * 1e9)
-    state.differs_since_host_ns = 0
+    note_difference(state, now)
     if not first:
         for report in books.executions:
             root, _ = outbound.execution_root(report.exec_id)
             if root in state.fills and root not in known:
                 _note_fill(state, now, report, state.fills[root].intent_id)
+    if state.unexplained:
+        halt(state, now, state.unexplained)
+        state.unexplained = ""
     if state.position_reported < 0:
         halt(state, now, f"the account is short {-state.position_reported} shares")
 

@@ -202,7 +202,11 @@ class State(Struct):
     position_reported: int = 0
     position_by_fills: int = 0
     differs_since_host_ns: int = 0
+    unexplained: str = ""
+    """A position that neither executions nor a split explain; it halts."""
     liquidated: str = ""
+    noticed: dict[int, int] = field(default_factory=dict)
+    """Host ns at which a code was last said: TWS repeats some of them in bursts."""
     order_ids_used: int = 0
     """The largest order id we know of, ours or not."""
     actions: dict[str, int] = field(default_factory=dict)

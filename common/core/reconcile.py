@@ -17,11 +17,23 @@ too, so that a new exit can be asked for.
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core import outbound
-from common.core.gateway_state import AT_BROKER, IN_DOUBT, Outbound, State, session_day
+from common.core import limits, outbound
+from common.core.gateway_state import (
+    AT_BROKER,
+    IN_DOUBT,
+    Outbound,
+    State,
+    seconds_since,
+    session_day,
+)
 from common.messages import BrokerNotice, Now
 from common.tws import codes
 from common.tws.messages import Snapshot
+
+SPLIT_RATIOS = (
+    (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1),
+    (50, 1), (3, 2), (4, 3), (5, 4), (5, 2),
+)  # fmt: skip
 
 
 def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
@@ -36,7 +48,7 @@ def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
     for out in state.open_orders():
         if out.stage in AT_BROKER and out.order.intent_id not in present:
             _take_absence(state, now, out, books.begun_ns, reported)
-    _take_position(state, reported, first=first)
+    _take_position(state, now, reported, first=first)
     state.link.reconciled = True
     state.link.position_said = True
     state.snapshots.ever = True
@@ -60,11 +72,11 @@ def _take_orders(state: State, books: Snapshot, *, history: bool) -> set[str]:
 
 
 def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported: int) -> None:
-    limits = state.settings.limits
-    wait_ns = int(limits.wire_wait_s * SECOND_NS)
+    bounds = state.settings.limits
+    wait_ns = int(bounds.wire_wait_s * SECOND_NS)
     if begun_ns - max(out.sent_host_ns, state.link.healthy_host_ns) < wait_ns:
         return
-    if out.absent and begun_ns - out.absent_host_ns < int(limits.snapshot_gap_s * SECOND_NS):
+    if out.absent and begun_ns - out.absent_host_ns < int(bounds.snapshot_gap_s * SECOND_NS):
         return
     out.absent += 1
     out.absent_host_ns = begun_ns
@@ -92,16 +104,30 @@ def _resolve(state: State, now: Now, out: Outbound) -> None:
         out.absence_proven = True
 
 
-def _take_position(state: State, reported: int, *, first: bool) -> None:
+def _take_position(state: State, now: Now, reported: int, *, first: bool) -> None:
+    """The broker's word counts; but a difference is believed only once it has lasted, because the
+    parts of a snapshot are not of one instant and an execution may be on its way."""
     counted = state.position_by_fills
     state.position_reported = reported
+    since_ns = state.differs_since_host_ns
+    if first:
+        state.position_by_fills = reported
+    if first or counted == reported:
+        return
+    if not since_ns or seconds_since(now, since_ns) < limits.POSITION_SETTLES_S:
+        return
     state.position_by_fills = reported
-    if not first and counted != reported:
-        state.unsaid.append(
-            BrokerNotice(
-                code=0,
-                kind="notice",
-                text=f"the position is {reported} shares, though executions add up to {counted}",
-                mend="the broker's word counts; look for transfers, splits or trades elsewhere",
-            )
-        )
+    text = f"the position is {reported} shares, though executions add up to {counted}"
+    mend = "the broker's word counts; look for transfers or trades elsewhere"
+    if looks_like_split(counted, reported):
+        mend = "it looks like a split"
+    else:
+        state.unexplained = text
+    state.unsaid.append(BrokerNotice(code=0, kind="notice", text=text, mend=mend))
+
+
+def looks_like_split(before: int, after: int) -> bool:
+    """Whether a usual split ratio turns one holding into the other, a fraction paid in cash."""
+    if before <= 0 or after <= 0:
+        return False
+    return any(after in (before * n // d, before * d // n) for n, d in SPLIT_RATIOS)

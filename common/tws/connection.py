@@ -38,6 +38,7 @@ COMPARISONS = 5
 
 OFFSET_NEWS_S = 0.1
 """A clock offset is said again when it has moved by so much."""
+
 FIRST_PROBES_S = 0.2
 """The first comparisons follow each other fast: no entry before there are five."""
 

@@ -284,13 +284,39 @@ def test_foreign_orders_are_counted_until_they_end() -> None:
     assert play.newest(OrderBook).foreign_sell_shares == 0
 
 
-def test_a_position_without_executions_is_believed_and_said() -> None:
+@pytest.mark.parametrize(
+    ("reported", "mode"),
+    [(2000, "ACTIVE"), (500, "ACTIVE"), (1500, "ACTIVE"), (900, "HALTED"), (0, "HALTED")],
+)
+def test_a_position_no_execution_explains_is_believed_and_halts_unless_it_is_a_split(
+    reported: int, mode: str
+) -> None:
     play = ready(shares=1000)
-    play.hear(tws.PositionReport(ACCOUNT, "SMH", 2000, 50.0))
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", reported, 50.0))
     play.pass_s(11)
-    play.books(shares=2000)
-    assert play.state.held_proven == 2000
-    assert any("2000 shares" in notice.text for notice in play.all(BrokerNotice))
+    play.books(shares=reported)
+    assert play.state.held_proven == reported
+    assert any(f"{reported} shares" in notice.text for notice in play.all(BrokerNotice))
+    assert play.newest(HaltLatch).mode == mode
+
+
+def test_a_difference_that_an_execution_explains_a_moment_later_halts_nothing() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.hear(play.opened(sent))
+    play.link_down()
+    play.link_up(next_id=2)
+    play.books(shares=1000, opened=(play.opened(sent),))
+    play.hear(play.execution(sent))
+    assert play.state.held_proven == 1000
+    assert play.state.mode == "ACTIVE"
+
+
+def test_a_burst_of_one_code_is_one_notice() -> None:
+    play = ready()
+    for _ in range(20):
+        play.error(10197, "No market data during competing live session")
+    assert len([n for n in play.all(BrokerNotice) if n.code == 10197]) == 1
 
 
 def test_a_what_if_is_answered_by_its_second_reply() -> None:
