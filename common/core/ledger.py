@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import date
 
 from common.clock import SECOND_NS
+from common.core import rules
 from common.core.risk_state import (
     Baseline,
     Booked,
     State,
-    is_split,
     profit_usd,
     reference_price,
 )
@@ -71,7 +71,8 @@ def _split_booked(state: State, before: int, account: AccountSnapshot) -> bool:
     if base is None or mark_usd is None or before <= 0 or price_usd <= 0:
         return False
     ratio = account.shares / before
-    if not is_split(ratio) or abs(mark_usd - price_usd / ratio) >= abs(mark_usd - price_usd):
+    nearer = abs(mark_usd - price_usd / ratio) < abs(mark_usd - price_usd)
+    if not (nearer and rules.near_one_of(ratio, rules.SHARE_RATIOS, 0.01)):
         return False
     state.shares = account.shares
     base.price_usd /= ratio
@@ -98,10 +99,13 @@ def compare_net_liquidation(state: State, account: AccountSnapshot) -> None:
         base.anchor_nlv_usd = account.net_liquidation_usd
         base.anchor_profit_usd = profit
         return
-    explained = base.anchor_nlv_usd + profit - base.anchor_profit_usd
-    difference = account.net_liquidation_usd - explained
-    limit = state.settings.stop.flow_fraction_max * abs(account.net_liquidation_usd)
-    state.flow_usd = difference if abs(difference) > limit else 0.0
+    state.flow_usd = rules.unexplained(
+        account.net_liquidation_usd,
+        profit,
+        base.anchor_nlv_usd,
+        base.anchor_profit_usd,
+        state.settings.stop.flow_fraction_max,
+    )
 
 
 def take_fill(state: State, fill: Fill) -> None:

@@ -181,9 +181,10 @@ def stop_usd(state: State) -> float:
     base = state.baseline
     if base is None:
         return 0.0
-    risk_base_usd = base.baseline_usd + min(0.0, state.flow_usd)
     return rules.stop_level(
-        base.baseline_usd, max(0.0, risk_base_usd), state.settings.stop.loss_fraction
+        base.baseline_usd,
+        rules.risk_base(base.baseline_usd, state.flow_usd),
+        state.settings.stop.loss_fraction,
     )
 
 
@@ -192,15 +193,7 @@ def reference_price(state: State) -> float:
     base = state.baseline
     if base is None or not state.shares:
         return 0.0
-    return base.price_usd or max(0.0, -base.cash_flow_usd / state.shares)
-
-
-def is_split(ratio: float) -> bool:
-    """Whether a ratio of share counts is one that splits come in."""
-    known = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 1.5, 4 / 3, 1.25)
-    return ratio > 0 and any(
-        abs(value / r - 1.0) < 0.01 for r in known for value in (ratio, 1.0 / ratio)
-    )
+    return rules.reference_price(state.shares, base.price_usd, base.cash_flow_usd)
 
 
 def without_figures(reason: str) -> str:

@@ -95,6 +95,70 @@ def stop_level(baseline_usd: float, risk_base_usd: float, loss_fraction: float) 
     return baseline_usd - loss_fraction * risk_base_usd
 
 
+def risk_base(baseline_usd: float, flow_usd: float) -> float:
+    """What the loss allowed is measured on: the baseline, less money that was withdrawn since."""
+    return max(0.0, baseline_usd + min(0.0, flow_usd))
+
+
+def unexplained(
+    net_liquidation_usd: float,
+    profit_usd: float,
+    anchor_usd: float,
+    anchor_profit_usd: float,
+    fraction_max: float,
+) -> float:
+    """Money that net liquidation gained since its anchor and SMH's profit does not explain.
+
+    0 within `fraction_max` of net liquidation: commissions, interest and rounding stay below it.
+    """
+    explained_usd = anchor_usd + profit_usd - anchor_profit_usd
+    difference_usd = net_liquidation_usd - explained_usd
+    if abs(difference_usd) > fraction_max * abs(net_liquidation_usd):
+        return difference_usd
+    return 0.0
+
+
+def reference_price(shares: float, base_price_usd: float, cash_flow_usd: float) -> float:
+    """The price a position's stop is measured from: the baseline's, or what an entry paid.
+
+    0 when flat.
+    """
+    if shares == 0:
+        return 0.0
+    if base_price_usd != 0.0:
+        return base_price_usd
+    return max(0.0, -cash_flow_usd / shares)
+
+
+SHARE_RATIOS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 1.5, 4 / 3, 1.25)
+"""The ratios that share counts are split in."""
+PRICE_RATIOS = (2.0, 3.0, 4.0, 5.0, 10.0, 1.5)
+"""Those of them that a price can be told by, moving as it does."""
+
+
+def near_one_of(ratio: float, known: tuple[float, ...], fraction_max: float) -> bool:
+    """Whether `ratio` or its inverse is within `fraction_max` of one of the `known` ratios."""
+    if not ratio > 0.0:
+        return False
+    for one in known:
+        if abs(ratio / one - 1.0) < fraction_max or abs(1.0 / ratio / one - 1.0) < fraction_max:
+            return True
+    return False
+
+
+def price_looks_split(price_usd: float, reference_usd: float) -> bool:
+    """A price more than 25 % off its reference, by a ratio that splits come in.
+
+    Within 7 % of the common ratios: prices move on the way, share counts do not.
+    """
+    if reference_usd <= 0.0:
+        return False
+    ratio = price_usd / reference_usd
+    if abs(ratio - 1.0) <= 0.25:
+        return False
+    return near_one_of(ratio, SHARE_RATIOS, 0.01) or near_one_of(ratio, PRICE_RATIOS, 0.07)
+
+
 def stop_price(equity_usd: float, stop_usd: float, shares: float, mark_usd: float) -> float:
     """Price at which equity reaches the stop, from equity now at `mark_usd`; 0 when flat."""
     if shares <= 0.0:

@@ -16,7 +16,6 @@ from common.core.risk_state import (
     State,
     equity_usd,
     in_session,
-    is_split,
     reference_price,
     stop_usd,
 )
@@ -134,19 +133,7 @@ def _jumped(state: State) -> bool:
 
 def looks_like_split(state: State, mark_usd: float) -> bool:
     """A price that left the baseline's by a split's ratio, with a share count that did not."""
-    price_usd = reference_price(state)
-    if price_usd <= 0:
-        return False
-    ratio = mark_usd / price_usd
-    return abs(ratio - 1.0) > 0.25 and is_split_price(ratio)
-
-
-def is_split_price(ratio: float) -> bool:
-    """A price ratio within 7 % of a split's: prices move on the way, share counts do not."""
-    known = (2.0, 3.0, 4.0, 5.0, 10.0, 1.5)
-    return is_split(ratio) or any(
-        abs(value * r - 1.0) < 0.07 for r in known for value in (ratio, 1.0 / ratio)
-    )
+    return rules.price_looks_split(mark_usd, reference_price(state))
 
 
 def armed(state: State) -> bool:
