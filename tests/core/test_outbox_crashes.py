@@ -344,3 +344,15 @@ def test_updates_are_said_once_though_reports_come_twice() -> None:
         play.hear(play.status(sent))
     words = [u for u in play.all(OrderUpdate) if u.status == "Submitted"]
     assert len(words) == 1
+
+
+def test_a_fold_of_the_journal_gives_the_very_same_state() -> None:
+    play = ready()
+    play.hold()
+    play.send(order("EXIT"))
+    play.pass_s(6)
+    play.error(1100)
+    play.error(1101)
+    play.link_down()
+    play.connect(next_id=2, shares=1000)
+    assert play.folded() == play.state
