@@ -155,9 +155,9 @@ def _run_with_edge(
 ) -> None:
     # Only the services with an edge pay for these: a stop monitor that restarts is time without
     # a stop.
-    import asyncio  # noqa: PLC0415
+    import asyncio  # noqa: PLC0415  (see above)
 
-    import uvloop  # noqa: PLC0415
+    import uvloop  # noqa: PLC0415  (see above)
 
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
