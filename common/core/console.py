@@ -55,6 +55,7 @@ __all__ = ["EDGE_MESSAGES", "State", "busy", "decide", "evolve", "ready", "start
 RECENT = 40  # groups of lines offered again at a start
 COMMANDS_WAITING_MAX = 200  # alert commands kept for a console that comes back
 KEYS_KEPT = 50
+READ_ONLY = "read-only API"  # how the gateway's reason calls it
 PATIENCE_NS = 10 * SECOND_NS  # host time for which a trouble that may pass by itself is not printed
 
 
@@ -151,7 +152,8 @@ def _link_line(state: State, link: BrokerLink) -> tuple[str, str]:
         return f"ready {link.port}", lines.connected(link, state.settings)
     if link.state == "locked" or link.reason:
         # One line per outage: which of the ports refused last is no news.
-        return link.state, lines.not_connected(link)
+        why = "" if link.state == "down" else link.reason
+        return f"{link.state} {why}"[:2000], lines.not_connected(link)
     return state.shown.get("link", ""), ""
 
 
@@ -362,15 +364,15 @@ def _outcome(state: State, now: Now) -> list[Message]:
 
 def _refusal(state: State, message: Message) -> list[Message]:
     """A start that TWS makes impossible ends, instead of waiting for a person to look."""
-    if state.data_seen or state.outcome is not None:
-        return []
     reason = ""
-    if isinstance(message, BrokerLink) and message.state == "locked":
-        reason = message.reason
-    no_data = f"no {state.settings.strategy.symbol} data"
-    if isinstance(message, FeedState) and message.connected and message.kind == "none":
+    if isinstance(message, BrokerLink) and not state.linked:
+        # A read-only API never finishes the comparison, so it never gets as far as a lock.
+        impossible = message.state == "locked" or READ_ONLY in message.reason
+        reason = message.reason if impossible else ""
+    elif isinstance(message, FeedState) and not state.data_seen and message.connected:
+        no_data = f"no {state.settings.strategy.symbol} data"
         reason = message.problem if message.problem.startswith(no_data) else ""
-    return [Outcome(refused=reason, days=())] if reason else []
+    return [Outcome(refused=reason, days=())] if reason and state.outcome is None else []
 
 
 def _tell_alert(said: _Said, now: Now, alert: Alert) -> None:

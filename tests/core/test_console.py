@@ -401,6 +401,15 @@ def test_a_login_that_may_not_be_used_ends_the_start_with_its_reason(play: Play)
     ]
 
 
+def test_a_read_only_api_ends_the_start_with_its_reason(play: Play) -> None:
+    reason = "TWS did not finish its answer; a read-only API never does: untick Read-Only API"
+    link = BrokerLink(
+        state="reconciling", account="DU1234567", port=7497, since_ns=0, clock_offset_s=None,
+        reason=reason,
+    )  # fmt: skip
+    assert of(Outcome, play.hear(link)) == [Outcome(refused=reason, days=())]
+
+
 def test_no_permission_for_any_data_ends_the_start_with_its_reason(play: Play) -> None:
     refused = "no SMH data: not subscribed (354): subscribe"
     feed = FeedState(
@@ -409,12 +418,23 @@ def test_no_permission_for_any_data_ends_the_start_with_its_reason(play: Play) -
     assert of(Outcome, play.hear(feed)) == [Outcome(refused=refused, days=())]
 
 
-def test_a_system_that_once_had_data_is_not_ended_by_trouble(play: Play) -> None:
-    play.hear(FEED)
+def test_a_system_that_was_once_linked_and_had_data_is_not_ended_by_trouble(play: Play) -> None:
+    play.hear(LINK, FEED)
     locked = BrokerLink(
         state="locked", account="U1", port=1, since_ns=0, clock_offset_s=None, reason="second copy"
     )
-    assert of(Outcome, play.hear(locked)) == []
+    refused = FeedState(
+        connected=True, kind="none", halted=False, competing=True, tick_ns=0,
+        problem="no SMH data: competing session (10197)",
+    )  # fmt: skip
+    assert of(Outcome, play.hear(locked, refused)) == []
+
+
+def test_data_that_came_first_does_not_hide_that_the_login_may_not_be_used(play: Play) -> None:
+    locked = BrokerLink(
+        state="locked", account="U1", port=1, since_ns=0, clock_offset_s=None, reason="no paper"
+    )
+    assert of(Outcome, play.hear(FEED, locked)) == [Outcome(refused="no paper", days=())]
 
 
 @pytest.mark.parametrize(
