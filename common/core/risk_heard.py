@@ -327,6 +327,7 @@ def _take_exited(state: State, message: Exited) -> None:
     state.exit = None
     state.exit_slices = 1
     state.exit_failures = 0
+    state.exit_rejected = ""
     if state.shares and reason == "bear":
         state.bear_pending = True
     ledger.when_flat(state)
@@ -337,6 +338,7 @@ def _take_exit_failed(state: State, now: Now, message: ExitFailed) -> None:
     rejection in smaller pieces."""
     state.exit = None
     state.exit_failures += 1
+    state.exit_rejected = message.reason if message.rejected else state.exit_rejected
     wait_s = min(30, 2**state.exit_failures)
     state.exit_retry_host_ns = now.host_ns + wait_s * SECOND_NS
     if message.rejected:

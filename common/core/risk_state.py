@@ -141,6 +141,7 @@ class State(Struct):
     exit: Plan | None = None
     exit_attempt: dict[str, int] = field(default_factory=dict)
     exit_failures: int = 0
+    exit_rejected: str = ""
     exit_retry_host_ns: int = 0
     exit_slices: int = 1
     preview: MarginPreview | None = None

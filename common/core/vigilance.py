@@ -59,6 +59,9 @@ def conditions(state: State, now: Now) -> Conditions:
     if shares > 0 and in_session(state, now):
         found.update(_unprotected(state, now, shares))
     found.update(_account_trouble(state, shares))
+    if shares > 0 and state.exit_rejected:
+        reason = state.exit_rejected[: TEXT_MAX - 200]
+        found["exit-rejected"] = ("page", f"the broker rejected an exit: {reason}; trying smaller")
     if exits.wanted(state) is not None and state.book and state.book.foreign_sell_shares:
         text = f"{state.book.foreign_sell_shares} shares are in sell orders that are not ours"
         found["foreign-sell"] = ("page", f"{text}: the exit sells the rest; cancel them in TWS")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from common.messages import Alert, JournalDamaged, Message, RiskState, Silence
+from common.messages import Alert, JournalDamaged, Message, PlaceOrder, RiskState, Silence
 from tests.core.risk_play import CASH_USD, TUESDAY, RiskDay, held_day, settings
 from tests.playbook import instant, of, one
 
@@ -138,6 +138,18 @@ def test_money_moved_is_a_notice_with_its_amount() -> None:
     alert = one(Alert, alerts(day.tick(), "flow"))
     assert alert.level == "notice"
     assert "$-50,000.00" in alert.text
+
+
+def test_an_exit_that_the_broker_rejects_pages_at_once_until_it_is_sold() -> None:
+    day = held_day()
+    order = day.stopped_at(397.0)
+    day.update(order, "REJECTED", reason="201: margin")
+    page = one(Alert, alerts(day.tick(), "exit-rejected"))
+    assert page.level == "page"
+    assert "201: margin" in page.text
+    piece = one(PlaceOrder, day.ticks(12)).order
+    said = day.fill(piece, piece.shares, 397.0) + day.ticks(2)
+    assert [alert.raised for alert in alerts(said, "exit-rejected")] == [False]
 
 
 def test_a_damaged_journal_halts_and_pages_with_the_offset() -> None:
