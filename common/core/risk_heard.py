@@ -105,8 +105,8 @@ def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR
         case OrderUpdate():
             _take_status(state, message)
         case OrderState():
-            if message.status in ("DENIED", "UNKNOWN"):
-                _take_status(state, message)
+            if message.status == "DENIED":  # all else the gateway says itself
+                _take_denial(state, message.intent_id, message.reason)
         case MarginPreview():
             if message.key == state.preview_asked:
                 state.preview = message
@@ -254,7 +254,7 @@ def _take_signal(state: State, signal: Signal) -> None:
         state.bear_pending = signal.side == "BEAR" and bool(state.shares)
 
 
-def _take_status(state: State, news: OrderUpdate | OrderState) -> None:
+def _take_status(state: State, news: OrderUpdate) -> None:
     for plan in (state.entry, state.exit):
         if plan is not None and plan.order.intent_id == news.intent_id:
             plan.reported = max(plan.reported, news.filled)
@@ -265,13 +265,21 @@ def _take_status(state: State, news: OrderUpdate | OrderState) -> None:
             plan.acknowledged = plan.acknowledged or news.status != "UNKNOWN"
 
 
+def _take_denial(state: State, intent_id: str, reason: str) -> None:
+    """Refused before it was sent; said of an order that the broker knows by now, it is stale."""
+    for plan in (state.entry, state.exit):
+        if plan is not None and plan.order.intent_id == intent_id:
+            plan.acknowledged = True
+            if plan.status == "PendingSubmit" and plan.filled == 0:
+                plan.status, plan.reason = "DENIED", reason
+
+
 def _take_answer(state: State, answer: Accepted | Refused) -> None:
     for plan in (state.entry, state.exit):
         if plan is not None and plan.order.intent_id == answer.key:
             plan.acknowledged = True
-            if isinstance(answer, Refused) and plan.filled == 0:
-                plan.status = "DENIED"
-                plan.reason = answer.reason
+    if isinstance(answer, Refused):
+        _take_denial(state, answer.key, answer.reason)
     if answer.key == state.preview_asked and isinstance(answer, Refused):
         state.preview = MarginPreview(
             key=answer.key,

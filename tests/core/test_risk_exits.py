@@ -19,6 +19,7 @@ from common.messages import (
     Message,
     Order,
     OrderState,
+    OrderStatus,
     PlaceOrder,
     PreviewMargin,
     Refused,
@@ -203,6 +204,34 @@ def test_a_rejected_exit_is_said_and_tried_again_in_smaller_pieces_later_and_lat
     day.update(second, "REJECTED", code=201, reason="201: margin")
     assert not of(PlaceOrder, day.ticks(19))
     assert one(PlaceOrder, day.ticks(3)).order.shares == 468
+
+
+def _heard_of(order: Order, status: OrderStatus) -> OrderState:
+    return OrderState(
+        intent_id=order.intent_id, purpose="EXIT", status=status, shares=7500, filled=0,
+        average_usd=0.0, reason="late news",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["DENIED", "UNKNOWN", "PendingSubmit"])
+def test_what_the_executor_says_late_does_not_undo_what_the_gateway_said(
+    status: OrderStatus,
+) -> None:
+    """Two speakers: the older word of one may come after the newer word of the other."""
+    day = held_day()
+    order = day.stopped_at(397.0)
+    day.update(order, "Submitted")
+    said = day.hear(_heard_of(order, status), Refused(key=order.intent_id, reason="late"))
+    assert not of(ExitFailed, said + day.ticks(10))
+    assert day.state.exit is not None
+    assert day.state.exit.status == "Submitted"
+
+
+def test_a_refusal_before_anything_was_sent_is_a_failed_attempt() -> None:
+    day = held_day()
+    order = day.stopped_at(397.0)
+    said = day.hear(Refused(key=order.intent_id, reason="never short"))
+    assert one(ExitFailed, said).reason == "never short"
 
 
 def test_the_pause_between_attempts_ends_at_thirty_seconds() -> None:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from common.core import risk
 from common.messages import Alert, JournalDamaged, Message, PlaceOrder, RiskState, Silence
+from common.settings import Settings
 from tests.core.risk_play import CASH_USD, TUESDAY, RiskDay, held_day, settings
-from tests.playbook import instant, of, one
+from tests.playbook import Script, instant, of, one
 
 
 def newest(day: RiskDay) -> RiskState:
@@ -219,3 +221,45 @@ def test_the_longest_reasons_still_make_valid_messages(words: str) -> None:
     day.asked_at("15:55", 397.0)
     day.asked_at("15:59", 397.0)
     assert newest(day).mode == "HALTED"
+
+
+# --- ready, busy -------------------------------------------------------------------------------
+
+
+def test_it_is_ready_once_session_account_signal_and_link_were_heard() -> None:
+    day = RiskDay()
+    bare = Script(risk, Settings(), day.now.market_ns)
+    awaited: list[str] = []
+    heard = (day.state.session, day.state.account, day.state.signal, day.state.link)
+    for message in heard:
+        awaited.append(risk.ready(bare.state))
+        assert message is not None
+        bare.hear(message)
+    assert [words.split()[-1] for words in awaited] == ["times", "values", "signal", "link"]
+    assert risk.ready(bare.state) == ""
+
+
+@pytest.mark.parametrize(
+    ("link", "is_ready"),
+    [("ready", True), ("degraded", True), ("down", False), ("reconciling", False),
+     ("locked", False)],
+)  # fmt: skip
+def test_a_link_that_is_only_degraded_holds_nothing_up(link: str, is_ready: bool) -> None:
+    day = RiskDay()
+    day.hear(day.link(state=link))
+    assert (risk.ready(day.state) == "") == is_ready
+
+
+def test_it_is_busy_while_an_order_or_a_question_about_one_is_open() -> None:
+    day = held_day()
+    assert not risk.busy(day.state)
+    day.quote(390.0, 0.2, agree=False)
+    assert risk.busy(day.state), "a breach is suspected"
+    day.quote(400.0, 0.2)
+    assert not risk.busy(day.state)
+    order = day.stopped_at(397.0)
+    assert risk.busy(day.state)
+    day.sold(order, 397.0)
+    assert not risk.busy(day.state)
+    day.entry_order("15:55", 397.0)
+    assert risk.busy(day.state)
