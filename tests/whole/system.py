@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -22,9 +22,9 @@ from common.supervision import Supervisor, SupervisorError
 from services.sim_tws import control
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 45.0
-RESTART_S = 20.0
-SESSION_S = 60.0
+START_S = 90.0
+RESTART_S = 40.0
+SESSION_S = 120.0
 JOURNALING = (*topology.DECIDERS, topology.CONSOLE)
 Found = TypeVar("Found")
 
@@ -34,8 +34,9 @@ class System:
 
     def __init__(self, folder: Path, *, days: int | None, seconds_per_day: float) -> None:
         self.var = folder / "var"
-        self.wire = folder / "wire.msgpack"
-        self._output = folder / "terminal.txt"
+        number = len(list(folder.glob("terminal-*.txt")))  # of starts in this folder before
+        self.wire = folder / f"wire-{number}.msgpack"
+        self._output = folder / f"terminal-{number}.txt"
         self._command = [
             sys.executable, "-m", "services.run", "--seconds-per-day", str(seconds_per_day),
             "--sim-options", f"--record {self.wire}",
@@ -141,6 +142,10 @@ class System:
             except (IndexError, OSError, ValueError):
                 return 0
         return self._clock.now_ns()
+
+    def day(self) -> date:
+        """New York's date in its market."""
+        return datetime.fromtimestamp(self.market_ns() / SECOND_NS, NEW_YORK).date()
 
     def truth(self) -> dict[str, Any]:
         """What the simulated broker knows, or nothing while it does not answer."""

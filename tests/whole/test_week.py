@@ -19,7 +19,7 @@ from tests.oracle.judge import judge
 from tests.oracle.verdict import Verdict
 from tests.whole.system import System, system
 
-SECONDS_PER_DAY = 4.0
+SECONDS_PER_DAY = 3.0
 WEEK = [date(2025, 6, day) for day in (2, 3, 4, 5, 6)]
 END_S = 120.0
 LINES = (
@@ -73,10 +73,10 @@ def _kill_everything_in_turn(run: System) -> int:
     run.kill_and_wait(topology.RISK)
 
     run.reaches(4, "11:00")
-    for bystander in (topology.PACER, topology.CONSOLE, topology.WATCHDOG):
-        run.kill_and_wait(bystander)
     stuck = run.signal(topology.EXECUTOR, signal.SIGSTOP)
     run.until(lambda: run.is_replaced(topology.EXECUTOR, stuck), 30)
+    for bystander in (topology.PACER, topology.CONSOLE, topology.WATCHDOG):
+        run.kill_and_wait(bystander)
 
     run.reaches(5, "09:35")
     run.until(lambda: run.order_is_open("SELL") or not _shares(run), 30)
