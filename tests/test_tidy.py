@@ -24,16 +24,17 @@ HOMES: dict[str, tuple[str, ...]] = {
     "ib_insync": ("common/tws/", "services/trader/doctor/", "bench/", "tests/"),
     "ib_async": ("tests/",),
     "eventkit": ("common/tws/", "tests/"),
-    "pandas": ("common/calendar.py", "services/sim_tws/market/", "services/pacer.py", "tests/"),
+    "pandas": ("common/calendar.py", "services/sim_tws/market/", "services/backtest/", "tests/"),
     "exchange_calendars": (
-        "common/calendar.py", "services/sim_tws/market/sessions.py", "services/pacer.py", "tests/",
+        "common/calendar.py", "services/sim_tws/market/sessions.py", "services/pacer.py",
+        "services/backtest/", "tests/",
     ),
     "uvloop": ("common/service.py", "tests/", "bench/"),
     "msgpack": ("services/trader/tail.py", "services/sim_tws/recorder.py", "tests/", "bench/"),
     "typer": ("services/trader/", "tests/"),
     "rich": ("services/trader/", "services/run/", "services/tables.py", "tests/"),
     "supervisor": ("common/supervision.py", "tests/"),
-    "numba": (),
+    "numba": ("services/backtest/", "tests/"),
 }  # fmt: skip
 """Where each library may be imported: a file, or a folder (ending in /)."""
 

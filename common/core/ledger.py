@@ -192,6 +192,7 @@ def _charge(state: State, exec_id: str) -> None:
 def when_flat(state: State) -> None:
     """With nothing held and no exit on its way, every reason to leave has been served."""
     if not state.shares and state.exit is None:
+        state.breach = None
         state.stop_fired = False
         state.bear_pending = False
         state.flatten_pending = state.flatten_pending and state.entry is not None

@@ -430,6 +430,13 @@ def test_flat_by_someone_elses_sale_it_is_over() -> None:
     assert day.state.halts
 
 
+def test_what_was_suspected_of_a_position_that_is_gone_is_forgotten() -> None:
+    day = held_day()
+    day.quote(390.0, 0.2, agree=False)
+    day.fill(None, 7500, 400.0)
+    assert day.state.breach is None
+
+
 def test_the_profit_said_at_the_exit_is_the_days() -> None:
     day = held_day()
     order = day.stopped_at(397.0)
