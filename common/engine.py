@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -555,6 +556,9 @@ class Engine:
             state=raw(self.state),
         )
         self._journal.begin(name, wire.encode_any(header))
+        if name != FIRST_FILE:
+            kept = timedelta(days=self.settings.operation.journal_days_kept)
+            self._journal.delete_before(f"{date.fromisoformat(name) - kept:%Y%m%d}")
 
     @staticmethod
     def _raw(value: object) -> msgspec.Raw:

@@ -145,9 +145,9 @@ class Journal:
         os.fdatasync(self._fd)
 
     def delete_before(self, name: str) -> None:
-        """Deletes files of sessions before `name` (retention)."""
+        """Deletes sessions before `name` (retention); what came before any session stays."""
         for path in self.files():
-            if path.stem < name:
+            if path.stem.strip("0") and path.stem < name:
                 path.unlink()
 
     def close(self) -> None:

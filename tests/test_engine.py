@@ -333,6 +333,18 @@ def test_a_hearer_that_was_away_over_the_turn_still_gets_the_session_before(
     assert {e.floor for e in kept} == {2}
 
 
+def test_journals_older_than_the_setting_are_deleted_when_a_session_begins(
+    tmp_path: Path,
+) -> None:
+    play = loop(tmp_path)
+    old = session(date(2025, 1, 2), date(2024, 12, 31), date(2025, 1, 3))
+    recent = session(date(2025, 1, 28), date(2025, 1, 27), date(2025, 1, 29))
+    for number, today in enumerate((old, recent, session()), start=1):
+        play.fact(today, number)
+    kept = [path.stem for path in Journal(tmp_path).files()]
+    assert kept == ["00000000", "20250128", "20260303"], "400 days before 2026-03-03: 2025-01-27"
+
+
 # --- commands ----------------------------------------------------------------------------------
 
 
