@@ -133,6 +133,7 @@ class Engine:
         self._journal = journal
         self._outlet = outlet
         self._build = build
+        self._settings_hash = settings.hash()
         self._memory = _Memory()
         self._file = FIRST_FILE
         self._durable: frozenset[type[Message]] = getattr(decider, "DURABLE", frozenset())
@@ -348,14 +349,15 @@ class Engine:
             for topic, seq in self._memory.next_seq.items()
             if topic in _SESSION_TOPICS
         )
+        verdict = self.unready()
         beat = Heartbeat(
             pid=pid,
-            ready=not self.unready(),
+            ready=not verdict,
             busy=self.busy(),
             caught_up_ns=self._clock.now_ns(),
             build=self._build,
-            settings_hash=self.settings.hash(),
-            verdict=self.unready(),
+            settings_hash=self._settings_hash,
+            verdict=verdict,
             said=said,
         )
         self._outlet.say(wire.encode_fact(self._envelope(beat, 0)))

@@ -7,9 +7,9 @@ the key's path. Environment overrides: TRADER__SECTION__KEY=value, the value wri
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tomllib
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -220,8 +220,8 @@ class Settings(Section, frozen=True):
         return msgspec.json.encode(self, order="deterministic").decode()
 
     def hash(self) -> str:
-        """Twelve hex digits that differ when any value differs; heartbeats carry it."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+        """Eight hex digits that tell two processes' settings apart; heartbeats carry it."""
+        return f"{zlib.crc32(self.to_json().encode()):08x}"
 
 
 def from_json(text: str) -> Settings:
