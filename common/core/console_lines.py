@@ -83,10 +83,21 @@ def day_start(baseline: BaselineSet) -> str:
 
 
 def go_no_go(check: GoNoGo) -> str:
-    good = " | ".join(f"{c.name}: {c.detail}" if c.detail else c.name for c in check.checks if c.ok)
+    good = [f"{c.name}: {c.detail}" if c.detail else c.name for c in check.checks if c.ok]
     bad = [f"   ❌ {c.name}: {c.detail}" for c in check.checks if not c.ok]
     head = "❌ NO-GO for the entry" if bad else "✅ GO for the entry"
-    return "\n".join([head, *bad, *([f"   {good}"] if good else [])])
+    return "\n".join([head, *bad, *_wrapped(good)])
+
+
+def _wrapped(items: list[str]) -> list[str]:
+    """Items side by side, as many to a line as a terminal of 100 columns shows."""
+    lines: list[str] = []
+    for item in items:
+        if lines and len(lines[-1]) + len(item) + 3 <= 100:
+            lines[-1] += f" | {item}"
+        else:
+            lines.append(f"   {item}")
+    return lines
 
 
 def entered(entry: Entered) -> str:
