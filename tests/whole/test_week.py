@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 
 import pytest
@@ -17,11 +18,12 @@ from common import topology
 from common.messages import DaySummary, Fill
 from tests.oracle.judge import judge
 from tests.oracle.verdict import Verdict
-from tests.whole.system import System, system
+from tests.whole.system import System
 
 SECONDS_PER_DAY = 3.0
 WEEK = [date(2025, 6, day) for day in (2, 3, 4, 5, 6)]
-END_S = 120.0
+END_S = 180.0
+SECONDS_APART = 0.002  # what the price may do while a killed process comes back, as a share of it
 LINES = (
     r"✅ Connected to IBKR Paper Trading \(Port \d+\)",
     r"✅ EMAs Initialized: 25=\d+\.\d\d \| 125=\d+\.\d\d",
@@ -37,23 +39,28 @@ LINES = (
 MARKET_TIME = re.compile(r"— 2025-06-0\d \d\d:\d\d:\d\d ET")
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, int]]:
-    """The week, ended by itself, and its exit status."""
-    folder = tmp_path_factory.mktemp("week")
-    with system(folder, days=5, seconds_per_day=SECONDS_PER_DAY) as run:
-        status = run.exit_status(END_S)
-        yield run, status
+@dataclass(frozen=True)
+class Weeks:
+    """Both runs, ended; `gateway_starts` counts those of the killed one."""
+
+    undisturbed: System
+    killed: System
+    gateway_starts: int
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[System, int, int]]:
-    """The same week with kills; its exit status, and how often the gateway was started."""
-    folder = tmp_path_factory.mktemp("kills")
-    with system(folder, days=5, seconds_per_day=SECONDS_PER_DAY) as run:
-        gateway_starts = 1 + _kill_everything_in_turn(run)
-        status = run.exit_status(END_S)
-        yield run, status, gateway_starts
+def weeks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Weeks]:
+    """The same week twice at the same time, on the same machine: left alone, and with kills."""
+    folders = tmp_path_factory.mktemp("undisturbed"), tmp_path_factory.mktemp("killed")
+    with (
+        System(folders[0], days=5, seconds_per_day=SECONDS_PER_DAY) as undisturbed,
+        System(folders[1], days=5, seconds_per_day=SECONDS_PER_DAY) as killed,
+    ):
+        killed.prints("EMAs Initialized")
+        gateway_starts = 1 + _kill_everything_in_turn(killed)
+        for run in (undisturbed, killed):
+            assert run.exit_status(END_S) == 0, run.terminal
+        yield Weeks(undisturbed, killed, gateway_starts)
 
 
 def _kill_everything_in_turn(run: System) -> int:
@@ -99,6 +106,11 @@ def story(run: System) -> dict[date, tuple[int, int, int, bool]]:
     return {day.day: (day.entries, day.stops, day.exits, day.shares > 0) for day in summaries}
 
 
+def entered_shares(run: System) -> int:
+    """Shares of the first day's entry; its equity is the same in every run."""
+    return next(day.shares for day in run.said(topology.RISK, DaySummary) if day.day == WEEK[0])
+
+
 def fills_are_the_executions(run: System, verdict: Verdict) -> None:
     """The gateway's journal holds every execution of the wire, each once."""
     journaled = [(f.exec_id, f.shares, f.price_usd) for f in run.said(topology.GATEWAY, Fill)]
@@ -106,12 +118,8 @@ def fills_are_the_executions(run: System, verdict: Verdict) -> None:
     assert sorted(journaled) == sorted(on_wire)
 
 
-def test_a_week_ends_by_itself_and_says_everything_with_its_market_time(
-    undisturbed: tuple[System, int],
-) -> None:
-    run, status = undisturbed
-    assert status == 0, run.terminal
-    shown = run.terminal
+def test_a_week_ends_by_itself_and_says_everything_with_its_market_time(weeks: Weeks) -> None:
+    shown = weeks.undisturbed.terminal
     for line in LINES:
         found = re.search(f"^{line}", shown, re.MULTILINE)
         assert found, f"{line} is missing in:\n{shown}"
@@ -119,55 +127,44 @@ def test_a_week_ends_by_itself_and_says_everything_with_its_market_time(
     assert "Re-entry after today's stop" in shown
 
 
-def test_the_oracle_finds_nothing_in_an_undisturbed_week(undisturbed: tuple[System, int]) -> None:
-    run, _ = undisturbed
-    found = judge(run.wire)
+def test_the_oracle_finds_nothing_in_an_undisturbed_week(weeks: Weeks) -> None:
+    found = judge(weeks.undisturbed.wire)
     assert found.violations == (), found.text()
     assert (found.figures.days, found.figures.missed_entries) == (5, ())
     assert (found.figures.entries, found.figures.stops, found.figures.exits) == (3, 2, 1)
     assert found.figures.shares == 0
     assert found.figures.cash_usd == pytest.approx(found.figures.published_cash_usd, abs=0.01)
-    fills_are_the_executions(run, found)
+    fills_are_the_executions(weeks.undisturbed, found)
 
 
-def test_the_week_tells_the_story_of_its_market(undisturbed: tuple[System, int]) -> None:
-    run, _ = undisturbed
+def test_the_week_tells_the_story_of_its_market(weeks: Weeks) -> None:
     days = ((1, 0, 0, True), (1, 1, 1, True), (0, 0, 0, True), (1, 1, 1, True), (0, 0, 1, False))
-    assert story(run) == dict(zip(WEEK, days, strict=True))
+    assert story(weeks.undisturbed) == dict(zip(WEEK, days, strict=True))
 
 
-def test_every_recorded_day_is_judged_again_identically(undisturbed: tuple[System, int]) -> None:
-    run, _ = undisturbed
+def test_with_every_process_killed_in_turn_each_day_ends_as_without(weeks: Weeks) -> None:
+    assert story(weeks.killed) == story(weeks.undisturbed)
+    first = [entered_shares(run) for run in (weeks.killed, weeks.undisturbed)]
+    assert first[0] == pytest.approx(first[1], rel=SECONDS_APART)
+
+
+def test_no_kill_doubles_an_order_loses_a_fill_or_drops_the_gateways_connection(
+    weeks: Weeks,
+) -> None:
+    found = judge(weeks.killed.wire, gateway_starts=weeks.gateway_starts)
+    assert found.violations == (), found.text()
+    assert found.figures.connections[1] == weeks.gateway_starts
+    assert (found.figures.shares, found.figures.missed_entries) == (0, ())
+    assert found.figures.cash_usd == pytest.approx(found.figures.published_cash_usd, abs=0.01)
+    fills_are_the_executions(weeks.killed, found)
+
+
+@pytest.mark.parametrize("which", ["undisturbed", "killed"])
+def test_every_recorded_day_is_judged_again_identically(weeks: Weeks, which: str) -> None:
+    run: System = getattr(weeks, which)
     inputs = 0
     for service, path in run.journals():
         judged = run.judged_again(service, path)
         assert judged.difference is None, f"{service} {path.name}: {judged.difference}"
         inputs += judged.inputs
     assert inputs > 1000
-
-
-def test_a_week_with_every_process_killed_ends_as_the_one_without(
-    undisturbed: tuple[System, int], killed: tuple[System, int, int]
-) -> None:
-    run, status, _ = killed
-    assert status == 0, run.terminal
-    assert story(run) == story(undisturbed[0])
-
-
-def test_no_kill_doubles_an_order_loses_a_fill_or_drops_the_gateways_connection(
-    killed: tuple[System, int, int],
-) -> None:
-    run, _, gateway_starts = killed
-    found = judge(run.wire, gateway_starts=gateway_starts)
-    assert found.violations == (), found.text()
-    assert found.figures.connections[1] == gateway_starts
-    assert (found.figures.shares, found.figures.missed_entries) == (0, ())
-    assert found.figures.cash_usd == pytest.approx(found.figures.published_cash_usd, abs=0.01)
-    fills_are_the_executions(run, found)
-
-
-def test_a_week_with_kills_is_judged_again_identically(killed: tuple[System, int, int]) -> None:
-    run, _, _ = killed
-    for service, path in run.journals():
-        judged = run.judged_again(service, path)
-        assert judged.difference is None, f"{service} {path.name}: {judged.difference}"
