@@ -49,11 +49,12 @@ REPEAT_NS = SECOND_NS  # host time between two repeats of a kept fact or an open
 SESSIONS_KEPT = 2  # a hearer that was away over a session's turn still gets what it missed
 FIRST_FILE = "00000000"  # before any session is known; sorts before every date
 
+_COMMANDS = frozenset(COMMANDS)
 _SESSION_TOPICS = frozenset(fact.__name__ for fact in FACTS if topology.keep_of(fact) == "session")
 
 
 def _is_no_command(numbered: tuple[int, Message]) -> bool:
-    return not isinstance(numbered[1], COMMANDS)
+    return type(numbered[1]) not in _COMMANDS
 
 
 class Decider(Protocol):

@@ -50,9 +50,12 @@ _command_decoder = msgspec.msgpack.Decoder(Envelope[Command])
 _answer_decoder = msgspec.msgpack.Decoder(Envelope[Answer])
 
 
+_TOPICS = {fact: fact.__name__.encode() + b"\0" for fact in FACTS}
+
+
 def topic_of(fact: type[Message]) -> bytes:
     """The subscription prefix of a fact."""
-    return fact.__name__.encode() + b"\0"
+    return _TOPICS[fact]
 
 
 def encode(envelope: Envelope[Any]) -> bytes:
