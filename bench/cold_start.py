@@ -43,7 +43,7 @@ def measure(effort: Effort) -> list[Result]:
         def round_() -> dict[Target, tuple[float, float]]:
             starts = [
                 (ours(), _python("pass"), _python("import ib_insync, pandas"))
-                for _ in range(effort.samples(3))
+                for _ in range(effort.samples(2))
             ]
             ours_s, bare_s, heavy_s = (
                 statistics.median(column) for column in zip(*starts, strict=True)

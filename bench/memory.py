@@ -129,21 +129,20 @@ def _says(first: str) -> str:
 @contextmanager
 def _waiting(command: list[str]) -> Iterator[int]:
     """A process that has said its line and waits; yields its id. OSError, or a silent one's end."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-    )
-    try:
+    ) as process:
         assert process.stdout is not None
-        if process.stdout.readline() != b"running\n":
-            raise peers.PeerSilentError(f"{command[-1]} ended without a word")
-        yield process.pid
-    finally:
-        process.kill()
-        process.wait()
+        try:
+            if process.stdout.readline() != b"running\n":
+                raise peers.PeerSilentError(f"{command[-1]} ended without a word")
+            yield process.pid
+        finally:
+            process.kill()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 SPREAD_MAX = 2.0
 """The largest yardstick of a run over its smallest; beyond it the run is made again."""
 
-RUNS_MAX = 3
+RUNS_MAX = 2
 """So often at most: the steadiest run counts then, and its line shows the spread."""
 
 

@@ -149,24 +149,26 @@ def environment(var_dir: Path, run_dir: Path) -> dict[str, str]:
 def started(module: str, var_dir: Path, run_dir: Path) -> Iterator[float]:
     """Runs `python -m module`, a risk monitor; yields the seconds until its loop began."""
     began = time.perf_counter()
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", module],
         env=environment(var_dir, run_dir),
         stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    too_late = threading.Timer(START_S_MAX, process.kill)
-    too_late.start()
-    try:
-        _await_line(process.stderr, b" started, ")
-        took_s = time.perf_counter() - began
-        too_late.cancel()
-        threading.Thread(target=_drain, args=(process.stderr,), daemon=True).start()
-        yield took_s
-    finally:
-        too_late.cancel()
-        process.kill()
-        process.wait()
+    ) as process:
+        assert process.stderr is not None
+        too_late = threading.Timer(START_S_MAX, process.kill)
+        too_late.start()
+        drain = threading.Thread(target=_drain, args=(process.stderr,))
+        try:
+            _await_line(process.stderr, b" started, ")
+            took_s = time.perf_counter() - began
+            too_late.cancel()
+            drain.start()
+            yield took_s
+        finally:
+            too_late.cancel()
+            process.kill()
+            if drain.ident is not None:
+                drain.join()
 
 
 def _await_line(log: IO[bytes], text: bytes) -> None:

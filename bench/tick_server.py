@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from services.sim_tws import replies
 from services.sim_tws.wire import Fields, FrameReader, frame, message_id
@@ -24,10 +25,11 @@ class TickServer:
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._client = socket.socket()
+        self._client: socket.socket | None = None
         self._req_id = 0
         self._subscribed = threading.Event()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def subscribed(self) -> None:
         """Returns once the client has subscribed; TimeoutError."""
@@ -36,10 +38,11 @@ class TickServer:
 
     def say(self, prices_usd: Iterable[float]) -> None:
         """Sends a last-price tick for each, as one piece."""
-        self._client.sendall(self.bytes_of(prices_usd))
+        self.send(self.bytes_of(prices_usd))
 
-    def send(self, ticks: bytes) -> None:
-        self._client.sendall(ticks)
+    def send(self, data: bytes) -> None:
+        assert self._client is not None, "no client has connected yet"
+        self._client.sendall(data)
 
     def bytes_of(self, prices_usd: Iterable[float]) -> bytes:
         """The ticks as they stand on the wire for the client's subscription."""
@@ -48,19 +51,26 @@ class TickServer:
         )
 
     def close(self) -> None:
+        with suppress(OSError):  # nobody waits in accept any more
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._client.close()
+        if self._client is not None:
+            with suppress(OSError):  # it has hung up already
+                self._client.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
 
     def _serve(self) -> None:
         try:
-            self._client, _ = self._listener.accept()
-            self._client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client, _ = self._listener.accept()
+        except OSError:
+            return  # closed before anyone came
+        self._client = client
+        with client, suppress(OSError):  # a client that is killed ends the measurement
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             reader = FrameReader()
-            while data := self._client.recv(65_536):
+            while data := client.recv(65_536):
                 for body in reader.feed(data):
                     self._answer(body)
-        except OSError:
-            return  # closed: the measurement is over
 
     def _answer(self, body: bytes) -> None:
         if body.startswith(b"v"):
@@ -79,4 +89,4 @@ class TickServer:
                 self._subscribed.set()
 
     def _reply(self, body: bytes) -> None:
-        self._client.sendall(frame(body))
+        self.send(frame(body))
