@@ -293,6 +293,7 @@ class RiskDay(Script):
         said += self.tick()
         answered: set[str] = set()
         while waiting := [p for p in of(PreviewMargin, said) if p.key not in answered]:
+            assert len(answered) < 10, "a what-if that is answered is asked again and again"
             for asked in waiting:
                 answered.add(asked.key)
                 said += self.preview(asked)
