@@ -8,7 +8,7 @@ key. What cannot be sold before the close is sold at the next open.
 from __future__ import annotations
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.core.risk_state import State, in_session
+from common.core.risk_state import EXIT_RETRY_S_MAX, State, in_session, reference_price, shown_price
 from common.messages import (
     DONE_STATUSES,
     Exited,
@@ -53,7 +53,9 @@ def decide(state: State, now: Now) -> list[Message]:
             return [SubmitOrder(key=order.intent_id, deadline_ns=0, order=order)]
         return []
     reason = wanted(state)
-    if reason is None or (state.exit_failures and now.host_ns <= state.exit_retry_host_ns):
+    # A wait longer than the longest was measured on another boot's host time.
+    wait_ns = state.exit_retry_host_ns - now.host_ns
+    if reason is None or (state.exit_failures and 0 <= wait_ns <= EXIT_RETRY_S_MAX * SECOND_NS):
         return []
     return leave(state, now, reason)
 
@@ -106,9 +108,9 @@ def _price(state: State) -> float | None:
     """The price the order is noted at; a market order needs none, so any recent one serves."""
     if state.quote is not None:
         return state.quote.mark_usd
-    if state.account is not None and state.account.mark_usd is not None:
-        return state.account.mark_usd
-    return state.baseline.price_usd if state.baseline and state.baseline.price_usd > 0 else None
+    account = state.account
+    known = (account.mark_usd, account.average_cost_usd) if account is not None else ()
+    return next((usd for usd in (*known, reference_price(state)) if shown_price(usd)), None)
 
 
 def _outcome(state: State) -> list[Message]:

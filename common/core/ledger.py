@@ -39,10 +39,15 @@ def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
     if account.shares == state.shares:
         state.mismatch_since_ns = 0
         compare_net_liquidation(state, account)
-    elif state.mismatch_since_ns == 0:
+    elif state.mismatch_since_ns == 0 or _fills_may_come(state):
         state.mismatch_since_ns = now.market_ns
     elif now.market_ns - state.mismatch_since_ns > MISMATCH_NS:
         _believe_broker(state, account)
+
+
+def _fills_may_come(state: State) -> bool:
+    """Executions of an outage arrive with the comparison after it, the new count before."""
+    return state.book is not None and not state.book.reconciled
 
 
 def _believe_broker(state: State, account: AccountSnapshot) -> None:
@@ -57,8 +62,10 @@ def _believe_broker(state: State, account: AccountSnapshot) -> None:
     state.halts["foreign"] = (
         f"the position went from {before} to {account.shares} shares without an order of ours"
     )
-    if base is not None and account.mark_usd is not None:
-        base.cash_flow_usd -= (account.shares - before) * account.mark_usd
+    if base is not None:
+        base.recounted = True
+        if account.mark_usd is not None:
+            base.cash_flow_usd -= (account.shares - before) * account.mark_usd
     state.ours = state.ours and account.shares == 0
     _halt_when_short(state)
     when_flat(state)
@@ -68,7 +75,7 @@ def _split_booked(state: State, before: int, account: AccountSnapshot) -> bool:
     """Takes a split: the share count moved by a split's ratio, and the broker's mark stands nearer
     to the price that leads to than to the price before."""
     base, mark_usd, price_usd = state.baseline, account.mark_usd, reference_price(state)
-    if base is None or mark_usd is None or before <= 0 or price_usd <= 0:
+    if base is None or mark_usd is None or min(before, account.shares, price_usd) <= 0:
         return False
     ratio = account.shares / before
     nearer = abs(mark_usd - price_usd / ratio) < abs(mark_usd - price_usd)
@@ -123,6 +130,7 @@ def take_fill(state: State, fill: Fill) -> None:
     old_shares = booked.signed_shares if booked else 0
     old_usd = booked.signed_shares * booked.price_usd if booked else 0.0
     if not state.shares:
+        state.ours = bool(fill.intent_id)
         _first_fill(state, fill, today)
     state.shares += signed - old_shares
     state.mismatch_since_ns = 0

@@ -36,6 +36,8 @@ from common.messages import (
 
 __all__ = ["State", "busy", "decide", "evolve", "ready", "start"]
 
+KEY_MAX = 70  # characters of a person's key that go into our own; a key holds 80
+RETURN_SHOWN_MAX = 100.0  # of an account that was all but wiped out
 SUMMARY_AFTER_NS = 5 * SECOND_NS
 RETRIED = ("REJECTED", "DENIED", "ABANDONED")
 """What is certain never to have been bought; a cancelled order was stopped on purpose."""
@@ -167,7 +169,9 @@ def _on_person(state: State, now: Now, command: Halt | Resume | Flatten | Adopt)
             note = "selling now" if in_session(state, now) else "selling at the next open"
             if not state.flatten_pending:
                 note = "nothing is held; halted until resumed"
-            latch = Halt(key=f"{key}-halt", deadline_ns=0, by="risk_monitor", reason="flatten")
+            latch = Halt(
+                key=f"{key[:KEY_MAX]}-halt", deadline_ns=0, by="risk_monitor", reason="flatten"
+            )
             return [Accepted(key=key, note=note), latch]
 
 
@@ -185,6 +189,7 @@ def _summary(state: State, now: Now) -> list[Message]:
         return []
     equity = vigilance.equity_at(state, mark)
     before_usd = day.start_equity_usd - day.gap_usd
+    gained = (equity - before_usd) / before_usd if before_usd > 0 else 0.0
     return [
         DaySummary(
             day=day.day,
@@ -194,6 +199,6 @@ def _summary(state: State, now: Now) -> list[Message]:
             shares=state.shares or 0,
             start_equity_usd=day.start_equity_usd,
             equity_usd=equity,
-            return_fraction=(equity - before_usd) / before_usd if before_usd > 0 else 0.0,
+            return_fraction=max(-RETURN_SHOWN_MAX, min(RETURN_SHOWN_MAX, gained)),
         )
     ]

@@ -8,6 +8,7 @@ from common import settings as settings_file
 from common.clock import SECOND_NS
 from common.core import ledger
 from common.core.risk_state import (
+    EXIT_RETRY_S_MAX,
     Baseline,
     Day,
     Plan,
@@ -347,7 +348,7 @@ def _take_exit_failed(state: State, now: Now, message: ExitFailed) -> None:
     state.exit = None
     state.exit_failures += 1
     state.exit_rejected = message.reason if message.rejected else state.exit_rejected
-    wait_s = min(30, 2**state.exit_failures)
+    wait_s = min(EXIT_RETRY_S_MAX, 2**state.exit_failures)
     state.exit_retry_host_ns = now.host_ns + wait_s * SECOND_NS
     if message.rejected:
         state.exit_slices = min(

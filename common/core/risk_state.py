@@ -36,11 +36,16 @@ from common.messages import (
 )
 from common.settings import Settings
 
+PRICE_USD_MAX = 1e6  # what messages take for a price
+EXIT_RETRY_S_MAX = 30
+"""Host seconds between two tries of an exit, at most."""
+
 
 class Baseline(Struct):
     """Equity, position and price at the instant the stop is measured from.
 
-    `cash_flow_usd`: money from fills since then, sales positive, commissions negative.
+    `cash_flow_usd`: money from fills since then, sales positive, commissions negative. `recounted`:
+    the broker's share count was believed since then without a fill that explains it.
     """
 
     day: date
@@ -50,6 +55,7 @@ class Baseline(Struct):
     source: str
     labelled: str = ""
     cash_flow_usd: float = 0.0
+    recounted: bool = False
     anchor_nlv_usd: float | None = None
     anchor_profit_usd: float = 0.0
 
@@ -195,6 +201,13 @@ def reference_price(state: State) -> float:
     if base is None or not state.shares:
         return 0.0
     return rules.reference_price(state.shares, base.price_usd, base.cash_flow_usd)
+
+
+def shown_price(usd: float | None, digits: int = 9) -> float | None:
+    """`usd` where it can be a price, else None: of a last share, the price at which millions would
+    be won back is none."""
+    price = 0.0 if usd is None else round(usd, digits)
+    return price if 0.0 < price <= PRICE_USD_MAX else None
 
 
 def without_figures(reason: str) -> str:

@@ -17,6 +17,7 @@ from common.core.risk_state import (
     equity_usd,
     in_session,
     reference_price,
+    shown_price,
     stop_usd,
 )
 from common.core.staleness import late
@@ -33,6 +34,7 @@ from common.messages import (
 
 LAST_SECONDS_NS = 10 * SECOND_NS
 LATE_START_NS = 60 * SECOND_NS
+SPLIT_DAYS = 7  # within which no price halves or doubles without a split
 LEVERAGE_SHOWN_MAX = 1000.0  # of an account that is all but wiped out
 
 
@@ -86,6 +88,8 @@ def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
                     labelled = "no official open: stricter of previous close and now"
         else:
             return None
+        if _split_since(state, session, price):
+            return None  # the share count has yet to follow
     equity = account.cash_usd + (shares * price if price is not None else 0.0)
     cap = state.settings.account.capital_usd_max
     return BaselineSet(
@@ -134,6 +138,15 @@ def _jumped(state: State) -> bool:
 def looks_like_split(state: State, mark_usd: float) -> bool:
     """A price that left the baseline's by a split's ratio, with a share count that did not."""
     return rules.price_looks_split(mark_usd, reference_price(state))
+
+
+def _split_since(state: State, session: Session, price: float) -> bool:
+    """The same for an opening price, as long as the last baseline is recent enough to tell and
+    its share count still holds."""
+    base = state.baseline
+    if base is None or base.recounted or (session.day - base.day).days > SPLIT_DAYS:
+        return False
+    return looks_like_split(state, price)
 
 
 def armed(state: State) -> bool:
@@ -196,7 +209,7 @@ def equity_now(state: State, seen: Sample) -> Equity | None:
         equity_usd=equity,
         baseline_usd=base.baseline_usd,
         stop_usd=stop,
-        stop_price_usd=price if price > 0 else None,
+        stop_price_usd=shown_price(price),
         shares=state.shares,
         mark_usd=seen.mark_usd,
         leverage=min(LEVERAGE_SHOWN_MAX, max(0.0, value / equity)) if equity > 0 else 0.0,
@@ -219,7 +232,7 @@ def armed_now(state: State) -> StopArmed | None:
     said = StopArmed(
         day=session.day,
         stop_usd=round(stop, 2),
-        stop_price_usd=round(price, 4) if price > 0 else None,
+        stop_price_usd=shown_price(price, digits=4),
         shares=state.shares,
     )
     return None if said == state.said_armed else said

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from common.clock import MINUTE_NS, SECOND_NS
 from common.core import exits, rules
-from common.core.risk_state import State, equity_usd, in_session, stop_usd
+from common.core.risk_state import State, equity_usd, in_session, shown_price, stop_usd
 from common.core.stop import armed, equity_now, looks_like_split, sample
 from common.messages import TEXT_MAX, Alert, AlertLevel, Equity, Message, Mode, Now, RiskState
 
@@ -183,7 +183,7 @@ def _liquidation_price(state: State) -> float | None:
     price = rules.liquidation_price(
         account.excess_liquidity_usd, account.maint_margin_usd, account.shares, account.mark_usd
     )
-    return round(price, 2) if price > 0 else None
+    return shown_price(price, digits=2)
 
 
 def _protected_by(state: State, now: Now) -> str:

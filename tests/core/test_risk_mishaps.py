@@ -1,0 +1,191 @@
+"""The risk monitor where something else went wrong first: a reboot, an outage, an odd share."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from common.clock import SECOND_NS
+from common.core import staleness
+from common.messages import (
+    BaselineSet,
+    DaySummary,
+    Equity,
+    Flatten,
+    Halt,
+    Now,
+    PlaceOrder,
+    Resume,
+    StopArmed,
+    StopHit,
+)
+from tests.core.risk_play import CASH_USD, CLOSE_USD, RiskDay, held_day
+from tests.playbook import of, one
+
+
+def rebooted(day: RiskDay) -> None:
+    """The machine starts anew: host time begins at nothing, market time goes on."""
+    day.now = Now(market_ns=day.now.market_ns, host_ns=5 * SECOND_NS)
+    day.restart()
+
+
+# --- host time that begins anew ----------------------------------------------------------------
+
+
+def test_an_exit_that_was_to_be_tried_again_leaves_after_a_reboot_too() -> None:
+    day = held_day()
+    day.update(day.stopped_at(397.0), "DENIED", reason="no sound link")
+    day.tick(0.2)
+    rebooted(day)
+    assert one(PlaceOrder, day.tick(0.2)).order.shares == 7500
+
+
+@pytest.mark.parametrize(
+    ("market_s", "host_s", "is_late"),
+    [(600.0, -500.0, True), (600.0, 0.5, False), (600.0, 2.0, True), (4.0, -500.0, False)],
+    ids=["rebooted", "fast market", "old", "young"],
+)
+def test_what_was_heard_before_a_reboot_is_as_old_as_market_time_says(
+    market_s: float, host_s: float, is_late: bool
+) -> None:
+    heard = Now(market_ns=10**18, host_ns=1_000 * SECOND_NS)
+    now = Now(
+        market_ns=heard.market_ns + round(market_s * SECOND_NS),
+        host_ns=heard.host_ns + round(host_s * SECOND_NS),
+    )
+    assert staleness.late(heard, now, 5.0) == is_late
+
+
+def test_no_price_from_before_a_reboot_fires_the_stop() -> None:
+    day = held_day()
+    day.quote(397.4, 0.2)
+    day.wait(600.0)
+    day.given(lambda state: setattr(state.baseline, "price_usd", 410.0))
+    rebooted(day)
+    assert not of(StopHit, day.pnl(410.0))
+
+
+# --- fills of an outage ------------------------------------------------------------------------
+
+
+def test_shares_of_an_outage_are_counted_once_by_their_fills() -> None:
+    day = RiskDay()
+    day.open_at()
+    order = day.entry_order()
+    day.update(order, "UNKNOWN")
+    day.hear(day.book(reconciled=False, unknown=(order.intent_id,)))
+    day.held, day.cash_usd = order.shares, CASH_USD - order.shares * CLOSE_USD
+    day.account()
+    day.account(after_s=5.0)
+    day.held, day.cash_usd = 0, CASH_USD
+    day.fill(order, order.shares, CLOSE_USD)
+    day.hear(day.book())
+    day.account(after_s=5.0)
+    assert day.state.shares == order.shares
+    assert not day.state.halts
+
+
+def test_after_the_comparison_a_position_without_fills_is_still_believed() -> None:
+    day = RiskDay()
+    day.open_at()
+    day.hear(day.book(reconciled=False))
+    day.held = 100
+    day.account()
+    day.hear(day.book())
+    day.account(after_s=1.0)
+    day.account(after_s=3.0)
+    assert day.state.shares == 100
+    assert "foreign" in day.state.halts
+
+
+# --- splits ------------------------------------------------------------------------------------
+
+
+def test_an_open_at_half_the_price_with_the_old_share_count_makes_no_baseline() -> None:
+    day = held_day()
+    day.next_session()
+    said = day.open_at(200.0) + day.quote(199.0, 1.2) + day.quote(198.0, 1.2)
+    assert not of(BaselineSet, said)
+    assert not of(StopHit, said)
+    day.held = 15_000
+    day.account()
+    day.account(after_s=3.0)
+    baseline = one(BaselineSet, day.tick())
+    assert baseline.shares == 15_000
+    assert baseline.baseline_usd == pytest.approx(CASH_USD)
+
+
+def test_a_baseline_of_long_ago_does_not_make_today_look_like_a_split() -> None:
+    day = held_day()
+    day.given(lambda state: setattr(state.baseline, "day", day.hours.day.replace(month=1)))
+    day.next_session()
+    assert one(BaselineSet, day.open_at(800.0)).shares == 7500
+
+
+def test_a_share_count_believed_without_a_fill_is_measured_at_any_open() -> None:
+    day = held_day()
+    day.held = 15_000  # the split's shares, though not yet its price
+    day.account(after_s=1.0)
+    day.account(after_s=3.0)
+    assert "foreign" in day.state.halts
+    day.next_session()
+    assert one(BaselineSet, day.open_at(200.0)).shares == 15_000
+
+
+def test_all_shares_taken_away_with_a_price_still_said_end_the_position() -> None:
+    day = held_day()
+    day.held = 0
+    day.account()
+    day.account(after_s=3.0)
+    assert day.state.shares == 0
+
+
+# --- whose position it is ----------------------------------------------------------------------
+
+
+def test_what_we_buy_is_ours_though_what_was_found_once_was_not() -> None:
+    day = RiskDay(held=100, cash_usd=CASH_USD - 100 * CLOSE_USD, adopted=False)
+    day.open_at()
+    day.hear(Flatten(key="away", deadline_ns=0, by="me"))
+    day.sold(one(PlaceOrder, day.tick(0.2)).order, CLOSE_USD)
+    day.hear(Resume(key="go", deadline_ns=0, by="me"))
+    day.enter()
+    assert day.state.ours
+    day.hear(day.signal("BEAR", day.hours.day))
+    day.next_session()
+    day.open_at()
+    assert one(PlaceOrder, day.all(PlaceOrder)[-1:]).order.reason == "bear"
+
+
+# --- what a journal must be able to hold -------------------------------------------------------
+
+
+def test_a_last_share_far_below_the_stop_has_no_stop_price() -> None:
+    cash_usd = 6_600_000.0 - 50_000 * CLOSE_USD
+    day = RiskDay(held=50_000, cash_usd=cash_usd)
+    day.open_at()
+    day.quote(340.0, 0.2)
+    order = one(PlaceOrder, day.quote(340.0, 1.2)).order
+    said = day.fill(order, order.shares - 1, 320.0) + day.quote(320.0, 1.2)
+    assert one(StopArmed, said).stop_price_usd is None
+    assert one(Equity, said).stop_price_usd is None
+
+
+def test_a_persons_longest_key_makes_a_valid_key_of_ours() -> None:
+    day = held_day()
+    assert len(one(Halt, day.hear(Flatten(key="k" * 80, deadline_ns=0, by="me"))).key) <= 80
+
+
+def test_the_return_of_an_account_that_had_nothing_is_still_a_number() -> None:
+    day = held_day()
+    day.given(lambda state: setattr(state.day, "gap_usd", state.day.start_equity_usd - 1.0))
+    day.at("16:00:06")
+    assert one(DaySummary, day.all(DaySummary)).return_fraction == 100.0
+
+
+def test_an_exit_leaves_with_no_price_but_what_the_shares_cost() -> None:
+    day = RiskDay(held=100, cash_usd=CASH_USD - 100 * CLOSE_USD)
+    account = msgspec.structs.replace(day.state.account, mark_usd=None)
+    day.wait_until(day.hours.open_ns)
+    day.hear(account, Flatten(key="away", deadline_ns=0, by="me"))
+    assert one(PlaceOrder, day.tick(0.2)).order.shares == 100
