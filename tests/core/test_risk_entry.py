@@ -249,6 +249,13 @@ def test_a_position_found_at_the_first_start_is_not_ours_until_adopted() -> None
     assert "adopt" not in day.state.alerts
 
 
+def test_once_a_found_position_is_gone_there_is_nothing_left_to_adopt() -> None:
+    day = RiskDay(held=7500, cash_usd=-2_000_000.0, adopted=False)
+    day.open_at()
+    day.sold(day.stopped_at(397.0), 397.0)
+    one(PlaceOrder, day.asked_at("15:55", 397.0))
+
+
 def test_a_position_that_the_broker_counts_otherwise_stops_entries() -> None:
     day = opened()
     day.wait_until(instant(TUESDAY, "15:54:59"))

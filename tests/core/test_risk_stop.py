@@ -437,6 +437,12 @@ def test_what_was_suspected_of_a_position_that_is_gone_is_forgotten() -> None:
     assert day.state.breach is None
 
 
+def test_with_nothing_held_the_stop_is_not_armed() -> None:
+    day = RiskDay()
+    day.open_at()
+    assert not day.newest(Equity).armed
+
+
 def test_the_profit_said_at_the_exit_is_the_days() -> None:
     day = held_day()
     order = day.stopped_at(397.0)
