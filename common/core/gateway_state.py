@@ -68,6 +68,8 @@ class Outbound(Struct):
     link_number: int = 0
     """The connection it was last sent on."""
     position_before: int = 0
+    missing: bool = False
+    """The newest snapshot knew nothing of it; another will be taken."""
     absent: int = 0
     """Sound snapshots in a row that knew nothing of it."""
     absent_host_ns: int = 0

@@ -262,8 +262,8 @@ def _end(state: State, out: Outbound, status: OrderStatus) -> None:
         out.stage, out.status = "DONE", "REJECTED"
     elif status == "Inactive":
         # held or refused, TWS does not say which: it blocks until the books show it done
+        state.snapshots.wanted = state.snapshots.wanted or out.status != status
         out.stage, out.status = "WORKING", status
-        state.snapshots.wanted = True
     else:
         out.stage, out.status = "DONE", status
 

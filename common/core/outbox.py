@@ -206,8 +206,11 @@ def _snapshot_due(state: State, now: Now) -> bool:
         return now.host_ns >= snapshots.next_host_ns or (snapshots.wanted and not snapshots.failure)
     differs_ns = state.differs_since_host_ns
     differs = differs_ns and seconds_since(now, differs_ns) > limits.POSITION_SETTLES_S
-    unknown = any(out.stage == "UNKNOWN" for out in state.open_orders())
-    return bool(differs or unknown) and now.host_ns >= snapshots.next_host_ns
+    unclear = any(
+        out.stage == "UNKNOWN" or out.missing or out.status == "Inactive"
+        for out in state.open_orders()
+    )
+    return bool(differs or unclear) and now.host_ns >= snapshots.next_host_ns
 
 
 def _order_due(state: State, now: Now, out: Outbound) -> Message | None:

@@ -7,7 +7,8 @@ An order in doubt counts as never arrived only when all of this holds (reliabili
 two sound snapshots, `limits.snapshot_gap_s` apart, did not know it; the link had been healthy, and
 the order on its way, for `limits.wire_wait_s` before each; the position is what it was; and either
 TWS's first free order id is not past it, or it was sent over this very connection, or its session
-is over. Then an entry is abandoned, and an exit is sent again under its old order id, if it may.
+is over: a day order is dead then, whatever became of the position. Then an entry is abandoned, and
+an exit is sent again under its old order id, if it may.
 
 An exit whose id TWS has burnt (it answered 103, or says at the handshake that it saw the id) cannot
 be sent again. Absent from the books, with the position unchanged, it is not alive: it is abandoned
@@ -46,7 +47,8 @@ def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
         if row.symbol == state.settings.strategy.symbol and row.account == state.link.account
     )
     for out in state.open_orders():
-        if out.stage in AT_BROKER and out.order.intent_id not in present:
+        out.missing = out.stage in AT_BROKER and out.order.intent_id not in present
+        if out.missing:
             _take_absence(state, now, out, books.begun_ns, reported)
     _take_position(state, now, reported, first=first)
     state.link.reconciled = True
@@ -84,13 +86,15 @@ def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported
         return
     if out.stage == "WORKING":
         outbound.finish(state, out, "Cancelled", "it is no longer in the broker's books")
-    elif out.stage in IN_DOUBT and reported == out.position_before:
-        _resolve(state, now, out)
+    elif out.stage in IN_DOUBT:
+        _resolve(state, now, out, reported)
 
 
-def _resolve(state: State, now: Now, out: Outbound) -> None:
+def _resolve(state: State, now: Now, out: Outbound, reported: int) -> None:
     day = session_day(state, now)
     session_over = day is not None and out.order.day < day
+    if reported != out.position_before and not session_over:
+        return
     same_link = state.link.number == out.link_number
     id_seen = state.link.next_order_id > out.order_id and not same_link
     refused_id = out.code == codes.DUPLICATE_ORDER_ID

@@ -322,6 +322,64 @@ def test_an_order_of_a_past_session_without_a_trace_is_abandoned() -> None:
     assert play.status_of(sent.order) == "ABANDONED"
 
 
+def test_a_past_sessions_order_in_doubt_ends_though_the_position_has_changed() -> None:
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    play.crash()
+    play.connect(next_id=2, shares=0)  # sold by hand meanwhile
+    play.pass_s(31)
+    play.books(shares=0)
+    play.pass_s(11)
+    play.books(shares=0)
+    assert play.status_of(sent.order) == "UNKNOWN"
+    play.market_ns = play.state.session.next_open_ns + 1 if play.state.session else 0
+    play.pass_s(11)
+    play.books(shares=0)
+    assert play.status_of(sent.order) == "ABANDONED"
+
+
+def test_a_working_exit_that_vanished_during_an_outage_ends_so_that_a_new_one_may_go() -> None:
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    play.hear(play.opened(sent))
+    play.link_down()
+    play.pass_s(60)
+    play.connect(next_id=sent.order_id + 1, shares=1000)
+    assert play.status_of(sent.order) == "Submitted"
+    for _ in range(5):
+        play.pass_s(11)
+        if play.state.snapshots.pending:
+            play.books(shares=1000)
+    assert play.status_of(sent.order) == "Cancelled"
+    play.send(order("EXIT", attempt=2))
+
+
+def test_an_order_that_is_in_the_books_again_is_asked_about_no_more() -> None:
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    play.hear(play.opened(sent))
+    play.link_down()
+    play.connect(next_id=sent.order_id + 1, shares=1000)
+    play.pass_s(11)
+    play.books(shares=1000, opened=(play.opened(sent),))
+    play.pass_s(60)
+    assert not play.state.snapshots.pending
+    assert play.status_of(sent.order) == "Submitted"
+
+
+def test_an_order_held_by_tws_is_looked_at_again_only_now_and_then() -> None:
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    held = play.opened(sent, "Inactive")
+    play.hear(held)
+    before = play.state.snapshots.number
+    for _ in range(120):
+        play.pass_s(0.5)
+        if play.state.snapshots.pending:
+            play.books(shares=1000, opened=(held,))
+    assert 3 <= play.state.snapshots.number - before <= 8
+
+
 def test_an_abandoned_order_that_shows_up_after_all_is_alive_again() -> None:
     play = ready()
     sent = play.send(order())

@@ -302,7 +302,7 @@ def fresh_id(state: State, out: Outbound) -> tws.SendOrder:
 
 def at_once(state: State, now: Now, out: Outbound, _begun_ns: int, _reported: int) -> None:
     """Takes one early snapshot for proof."""
-    reconcile._resolve(state, now, out)
+    reconcile._resolve(state, now, out, out.position_before)
 
 
 SEND = outbox._send
