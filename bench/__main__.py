@@ -34,6 +34,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("numbers", nargs="*", type=int, help="targets to measure; all when none")
     parser.add_argument("--save", action="store_true", help="write docs/performance.md's table")
     options = parser.parse_args(arguments)
+    if options.save and options.numbers:
+        parser.error("--save writes the whole table: give no numbers with it")
     started = time.monotonic()
     print(f"Python {platform.python_version()}, {platform.machine()}: median of the rounds' ratios")
     taken = []

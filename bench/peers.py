@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
 import shutil
 import tempfile
@@ -69,10 +68,3 @@ def until(promise: Callable[[], bool], within_s: float = ANSWER_S_MAX) -> None:
     while not promise():
         if time.monotonic() > end:
             raise PeerSilentError(f"nothing came within {within_s:g} s")
-
-
-def pin(*cores: int) -> None:
-    """Keeps this process on `cores`, where the machine has them."""
-    usable = os.sched_getaffinity(0) & set(cores)
-    if usable:
-        os.sched_setaffinity(0, usable)

@@ -106,6 +106,6 @@ def _worst_spread(figures: list[Figure]) -> float:
 
 
 def percentile(samples: list[float], share: float) -> float:
-    """The smallest sample that at least `share` of all do not exceed."""
+    """The sample so far up among all of them in order; the largest for 1."""
     ordered = sorted(samples)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
