@@ -184,8 +184,9 @@ class Engine:
             else:
                 path.rename(path.with_suffix(f".damaged-{self._host_ns()}"))
         if not files or damage is not None:
-            if not self._memory.epoch:
-                self._memory.epoch = max(1, self._clock.now_ns())
+            # Numbers said after the damage are forgotten: under the old epoch the next ones would
+            # be taken for repeats.
+            self._memory.epoch = max(self._memory.epoch + 1, self._clock.now_ns())
             self._begin_file(self._file)
         elif self._latest_day > self._file:
             self._begin_file(self._latest_day)
