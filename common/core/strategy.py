@@ -45,6 +45,7 @@ class State(Struct):
     session: Session | None = None
     vix: VixLevel | None = None
     final: Signal | None = None
+    rebuilt: bool = True  # the closes changed otherwise than by one more since `final` was said
     newest: Signal | None = None
     target: TargetPosition | None = None
     target_ns: int = 0
@@ -61,7 +62,9 @@ def evolve(state: State, now: Now, message: Message) -> None:
     match message:
         case Started(settings_json=text):
             state.settings = settings_file.from_json(text)
+            state.rebuilt = True
         case DailyHistory(days=days, closes_usd=closes):
+            state.rebuilt = True
             state.revised = revision(state.days, state.closes, days, closes)
             state.days, state.closes = days, closes
         case DailyBar(final=False):
@@ -76,6 +79,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
             state.newest = message
             if message.final:
                 state.final = message
+                state.rebuilt = False
         case TargetPosition():
             state.target, state.target_ns = message, now.market_ns
         case Alert(code=code, text=text, raised=raised):
@@ -119,12 +123,23 @@ def signal_of(days: Sequence[date], closes: Sequence[float], strategy: Strategy)
     return _signal(days[-1], fast, slow, side, len(closes), strategy, final=True)
 
 
-def signal_after(final: Signal, bar: DailyBar, strategy: Strategy) -> Signal:
-    """The provisional signal of one more close."""
-    fast = rules.ema_step(final.fast_usd, bar.close_usd, strategy.ema_fast)
-    slow = rules.ema_step(final.slow_usd, bar.close_usd, strategy.ema_slow)
-    side = rules.side_of(fast, slow, 1 if final.side == "BULL" else -1)
-    return _signal(bar.day, fast, slow, side, final.bars + 1, strategy, final=False)
+def signal_after(
+    before: Signal, day: date, close_usd: float, strategy: Strategy, *, final: bool
+) -> Signal:
+    """The signal of one more close: the same as over all closes, the EMAs being recursive."""
+    fast = rules.ema_step(before.fast_usd, close_usd, strategy.ema_fast)
+    slow = rules.ema_step(before.slow_usd, close_usd, strategy.ema_slow)
+    side = rules.side_of(fast, slow, 1 if before.side == "BULL" else -1)
+    return _signal(day, fast, slow, side, before.bars + 1, strategy, final=final)
+
+
+def _final(state: State) -> Signal:
+    """The final signal over the closes, stepped on from the last one where one close was added."""
+    days, closes, strategy = state.days, state.closes, state.settings.strategy
+    known = state.final
+    if known is not None and not state.rebuilt and known.bars == len(closes) - 1:
+        return signal_after(known, days[-1], closes[-1], strategy, final=True)
+    return signal_of(days, closes, strategy)
 
 
 def _signal(
@@ -148,7 +163,7 @@ def _signals(state: State) -> list[Message]:
     strategy = state.settings.strategy
     if not state.closes or _short(state):
         return []
-    final = signal_of(state.days, state.closes, strategy)
+    final = _final(state)
     said: list[Message] = []
     newest = state.newest
     if newest is None or (final.day >= newest.day and final != newest):
@@ -156,7 +171,7 @@ def _signals(state: State) -> list[Message]:
         newest = final
     bar = state.provisional
     if bar is not None and bar.day > final.day:
-        provisional = signal_after(final, bar, strategy)
+        provisional = signal_after(final, bar.day, bar.close_usd, strategy, final=False)
         if provisional.day >= newest.day and provisional != newest:
             said += [provisional, *_changed(state, provisional)]
     return said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,14 +11,14 @@ from typing import Annotated, Any, Literal, NoReturn, ParamSpec
 
 import msgspec
 import typer
-from rich.console import Console
 
 from common import running, topology
 from common.bus import Bus
-from services.trader import asking, commands, find, look, past, screen
+from services.trader import asking, commands, find, look, past, research, screen
 from services.trader import sim as sims
 from services.trader import tail as tails
 from services.trader.exit_codes import CommandError, ExitCode
+from services.trader.output import show, show_json
 
 CODES = (
     "Exit codes: 0 ok; 1 no, refused or different; 2 bad usage or settings; "
@@ -233,6 +232,10 @@ def sim(
     return ExitCode.OK
 
 
+app.command()(told(research.backtest))
+app.command()(told(research.reproduce))
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     add_help_option=False,
@@ -240,22 +243,6 @@ def sim(
 def run(context: typer.Context) -> NoReturn:
     """Start the system (the same as `make run`); arguments go to services/run.py."""
     os.execv(sys.executable, [sys.executable, "-m", "services.run", *context.args])  # noqa: S606  (no shell is wanted)
-
-
-def show(renderable: Any) -> None:
-    """On the terminal, as wide as it is; into a pipe wide and without padding."""
-    console = Console(highlight=False)
-    if console.is_terminal:
-        console.print(renderable)
-        return
-    console = Console(highlight=False, width=160)
-    with console.capture() as captured:
-        console.print(renderable)
-    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
-
-
-def show_json(value: Any) -> None:
-    typer.echo(json.dumps(value, default=str))
 
 
 def ask(questions: commands.Questions, as_json: bool, mode: running.Mode | None) -> ExitCode:

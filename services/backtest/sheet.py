@@ -1,0 +1,184 @@
+"""A history laid out session by session, as both paths read it: numpy columns, no rules.
+
+A session is what the deciders are told is one. With `decide_at = "close"` it begins at the close
+before it, so that signal, exit and entry all come at that close: nobody can trade that, but the
+published figures did.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.clock import MINUTE_NS, SECOND_NS
+from services.backtest import costs
+from services.backtest.history import History, Quotation
+from services.backtest.options import Options, OptionsError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Columns by session (n) and by bar (m); prices in USD per part of a share.
+
+    `begin`: index of the first session traded, those before it only feed the EMAs. Session s has
+    the bars `bar_first[s]` to `bar_first[s + 1]`; those from `bar_entry[s]` on come after the
+    entry. `night_factor[s]`: interest per USD owed over the night before s. `vix` is 0 where
+    nothing was known. `opens_ns`, `closes_ns`, `bar_ns`: UTC ns of market time.
+    """
+
+    days: tuple[date, ...]
+    begin: int
+    opens_ns: Ints
+    closes_ns: Ints
+    open_usd: Floats
+    close_usd: Floats
+    entry_usd: Floats
+    vix: Floats
+    dividend_usd: Floats
+    night_factor: Floats
+    bar_first: Ints
+    bar_entry: Ints
+    bar_ns: Ints
+    bar_open_usd: Floats
+    bar_low_usd: Floats
+    fine: tuple[date, ...]
+    """The traded days that had intraday bars."""
+
+    @property
+    def sessions(self) -> int:
+        return len(self.days)
+
+
+def lay_out(history: History, options: Options) -> Sheet:
+    """The sheet of a history under the options; OptionsError where it cannot serve them."""
+    history = _chosen(history, options)
+    days = history.days
+    begin = bisect_left(days, options.first) if options.first else 0
+    if begin >= len(days):
+        raise OptionsError(f"no session from {options.first} on: the data end on {days[-1]}")
+    part = 1.0 / options.parts_per_share
+    scale = _adjustment(history, options) * part
+    smh = history.smh
+    opens = np.array([row.open for row in smh]) * scale
+    closes = np.array([row.close for row in smh]) * scale
+    bars = _bars(history, options, scale, closes)
+    dividends = np.array([history.dividends.get(day, 0.0) for day in days]) * part
+    if options.prices == "dividend_adjusted":
+        dividends = np.zeros(len(days))
+    return Sheet(
+        days=tuple(days),
+        begin=begin,
+        opens_ns=np.array([session.open_ns for session in history.sessions], dtype=np.int64),
+        closes_ns=np.array([session.close_ns for session in history.sessions], dtype=np.int64),
+        open_usd=opens,
+        close_usd=closes,
+        entry_usd=bars.entry_usd,
+        vix=np.array([_known(history.vix, day, 0.0) for day in days]),
+        dividend_usd=dividends,
+        night_factor=_night_factors(history, options),
+        bar_first=bars.first,
+        bar_entry=bars.entry,
+        bar_ns=bars.ns,
+        bar_open_usd=bars.open_usd,
+        bar_low_usd=bars.low_usd,
+        fine=tuple(day for day in days[begin:] if day in history.intraday),
+    )
+
+
+def _chosen(history: History, options: Options) -> History:
+    """Rows up to `last`, and from `ema_from` on where that is set."""
+    if options.last:
+        history = history.until(options.last)
+    begin = bisect_left(history.days, options.ema_from) if options.ema_from else 0
+    if not history.smh[begin:]:
+        raise OptionsError("no session between the dates asked for")
+    return History(
+        history.sessions[begin:], history.smh[begin:], history.vix, history.dividends,
+        history.adjusted, history.rates, history.intraday,
+    )  # fmt: skip
+
+
+def _adjustment(history: History, options: Options) -> Floats:
+    """Factor by day that makes prices dividend-adjusted; ones for prices as traded."""
+    if options.prices == "traded":
+        return np.ones(len(history.smh))
+    adjusted = dict(zip(history.adjusted.days, history.adjusted.values, strict=True))
+    missing = [row.date for row in history.smh if row.date not in adjusted]
+    if missing:
+        raise OptionsError(f"SMH_adjclose.csv has no row for {missing[0]}")
+    return np.array([adjusted[row.date] / row.close for row in history.smh])
+
+
+def _known(series: Quotation, day: date, unknown: float) -> float:
+    """The value of that day, else the last known before it."""
+    index = bisect_right(series.days, day)
+    return series.values[index - 1] if index else unknown
+
+
+def _night_factors(history: History, options: Options) -> Floats:
+    days = history.days
+    factors = np.zeros(len(days))
+    if not options.interest:
+        return factors
+    if not history.rates.days:
+        raise OptionsError("no FEDFUNDS_monthly.csv among the data: add it, or --no-interest")
+    for index in range(1, len(days)):
+        night = (days[index] - days[index - 1]).days
+        rate = _known(history.rates, days[index - 1], history.rates.values[0])
+        factors[index] = costs.night_factor(rate, options.interest_spread_pct, night)
+    return factors
+
+
+@dataclass(frozen=True)
+class _Bars:
+    first: Ints
+    entry: Ints
+    ns: Ints
+    open_usd: Floats
+    low_usd: Floats
+    entry_usd: Floats
+
+
+def _bars(history: History, options: Options, scale: Floats, closes: Floats) -> _Bars:
+    """Bars of all sessions in one row; a day without intraday bars is one bar before the entry.
+
+    With intraday bars the entry's price is the opening price of the bar that begins then, else the
+    close of the last one before.
+    """
+    entry_before_ns = int(options.settings().entry.minutes_before_close * MINUTE_NS)
+    first, entry = [0], []
+    ns: list[int] = []
+    opens: list[float] = []
+    lows: list[float] = []
+    prices = closes.copy()
+    for index, (row, session) in enumerate(zip(history.smh, history.sessions, strict=True)):
+        fine = history.intraday.get(row.date, ())
+        if not fine:
+            ns.append((session.open_ns + session.close_ns) // 2)
+            opens.append(row.open * scale[index])
+            lows.append(row.low * scale[index])
+            entry.append(len(ns))
+            first.append(len(ns))
+            continue
+        entry_s = (session.close_ns - entry_before_ns - session.open_ns) // SECOND_NS
+        before = sum(1 for bar in fine if bar.start_s < entry_s)
+        entry.append(len(ns) + before)
+        after = fine[before] if before < len(fine) else None
+        at_once = after is not None and after.start_s == entry_s
+        prices[index] = (after.open if after and at_once else fine[before - 1].close) * scale[index]
+        for bar in fine:
+            ns.append(session.open_ns + bar.start_s * SECOND_NS)
+            opens.append(bar.open * scale[index])
+            lows.append(bar.low * scale[index])
+        first.append(len(ns))
+    return _Bars(
+        np.array(first, dtype=np.int64), np.array(entry, dtype=np.int64),
+        np.array(ns, dtype=np.int64), np.array(opens), np.array(lows), prices,
+    )  # fmt: skip
