@@ -18,7 +18,17 @@ from common.messages import (
     OrderUpdate,
 )
 
+HOUR_NS = 60 * MINUTE_NS
+
 LinkState = Literal["down", "reconciling", "degraded", "ready", "locked"]
+
+WEEKLY_LOGIN = "weekly_login"
+DAYS_OVER_A_WEEKEND = 3
+REMINDERS_NS = (
+    (15 * HOUR_NS + HOUR_NS // 2, 13 * HOUR_NS + HOUR_NS // 2),
+    (HOUR_NS + HOUR_NS // 2, 0),
+)
+"""Before the open, UTC ns: from when until when a reminder stands."""
 
 LISTED_MAX = 64
 """Orders named in one OrderBook."""
@@ -114,10 +124,10 @@ def no_preview(preview: Preview, problem: str) -> MarginPreview:
 
 
 def _alerts(state: State, now: Now) -> list[Message]:
-    """Pages that hold as long as their condition holds."""
+    """Alerts that hold as long as their condition holds; all but the weekly reminder page."""
     wanted = dict(_conditions(state, now))
     raised = [
-        Alert(level="page", code=code, text=text, raised=True)
+        Alert(level="notice" if code == WEEKLY_LOGIN else "page", code=code, text=text, raised=True)
         for code, text in wanted.items()
         if code not in state.said.alerts
     ]
@@ -156,9 +166,27 @@ def _conditions(state: State, now: Now) -> list[tuple[str, str]]:
                     f"{intent} is UNKNOWN with {held} shares held: {out.reason}",
                 )
             )
+    if _weekly_login(state, now):
+        lost = state.link.down_reason
+        text = "IB ends each week's login on Sunday: log in to TWS before the week's first open"
+        found.append((WEEKLY_LOGIN, f"{text} ({lost})" if lost else text))
     if _no_link(state, now):
         found.append(("no_link", f"no connection to TWS: {state.link.down_reason}"))
     return found
+
+
+def _weekly_login(state: State, now: Now) -> bool:
+    """No link on the evening before the week's first session, and 90 minutes before its open.
+
+    With an open at 09:30 that is Sunday from 18:00 and Monday from 08:00, New York time.
+    """
+    session = state.session
+    if session is None or state.link.healthy:
+        return False
+    if (session.day - session.previous_day).days < DAYS_OVER_A_WEEKEND:
+        return False
+    before_ns = session.open_ns - now.market_ns
+    return any(begin_ns >= before_ns > end_ns for begin_ns, end_ns in REMINDERS_NS)
 
 
 def _no_link(state: State, now: Now) -> bool:

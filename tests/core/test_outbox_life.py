@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import msgspec
 import pytest
@@ -414,3 +415,28 @@ def test_no_link_before_the_open_pages_after_a_resets_silence() -> None:
     assert play.newest(Alert).code == "no_link"
     play.connect()
     assert not play.newest(Alert).raised
+
+
+@pytest.mark.parametrize(
+    ("hours_before_open", "reminded"),
+    [(16.0, False), (15.4, True), (13.4, False), (1.6, False), (1.4, True)],
+)
+def test_the_weekly_login_is_recalled_on_sunday_evening_and_on_monday_morning(
+    hours_before_open: float, reminded: bool
+) -> None:
+    play = ready()
+    monday = msgspec.structs.replace(SESSION, previous_day=date(2024, 5, 31), day=date(2024, 6, 3))
+    play.hear(monday)
+    play.link_down()
+    play.market_ns = monday.open_ns - int(hours_before_open * 3600) * 1_000_000_000
+    play.pass_s(0.5)
+    codes = {alert.code: alert.level for alert in play.all(Alert)}
+    assert codes.get("weekly_login") == ("notice" if reminded else None)
+
+
+def test_within_the_week_nobody_is_reminded_of_the_weekly_login() -> None:
+    play = ready()
+    play.link_down()
+    play.market_ns = SESSION.open_ns - 3600 * 1_000_000_000
+    play.pass_s(0.5)
+    assert "weekly_login" not in {alert.code for alert in play.all(Alert)}
