@@ -22,7 +22,7 @@ import msgspec
 
 from common import topology, wire
 from common.clock import SECOND_NS, Clock
-from common.journal import Journal, JournalDamagedError, read
+from common.journal import Journal, JournalDamagedError, Newest, newest
 from common.messages import (
     ANSWERS,
     COMMANDS,
@@ -46,6 +46,7 @@ from common.settings import Settings
 log = logging.getLogger(__name__)
 
 REPEAT_NS = SECOND_NS  # host time between two repeats of a kept fact or an open command
+CHECKPOINT_RECORDS = 1000  # a restart folds hardly more than so many
 SESSIONS_KEPT = 2  # a hearer that was away over a session's turn still gets what it missed
 FIRST_FILE = "00000000"  # before any session is known; sorts before every date
 
@@ -141,6 +142,7 @@ class Engine:
         self._edge_types = frozenset(edge_messages(decider))
         self._records = wire.record_decoder(edge_messages(decider))
         self._unsynced = False
+        self._since_checkpoint = 0
         self._handling = False
         self._waiting: deque[tuple[Message, str]] = deque()
         self._latest_day = ""
@@ -176,9 +178,10 @@ class Engine:
         if files:
             path = files[-1]
             self._file = path.stem
-            folded, damage = self._fold_file(path)
+            found = newest(path)
+            folded, damage = self._fold(path, found)
             if damage is None:
-                torn = self._journal.open(path)
+                torn = self._journal.open(path, found.sound_bytes)
                 if torn:
                     log.warning("cut a torn tail of %d bytes from %s", torn, path.name)
             else:
@@ -200,15 +203,14 @@ class Engine:
         self.hear_local(Started(settings_json=self.settings.to_json()))
         return folded
 
-    def _fold_file(self, path: Path) -> tuple[int, JournalDamagedError | None]:
+    def _fold(self, path: Path, found: Newest) -> tuple[int, JournalDamagedError | None]:
+        """Takes the file's newest State and evolves it by every record after it."""
         folded = 0
-        evolve = self.decider.evolve
+        evolve, decode = self.decider.evolve, self._records.decode
         try:
-            records = read(path)
-            _, payload = next(records)
-            self._take_header(wire.header_decoder.decode(payload))
-            for _, payload in records:
-                record = self._records.decode(payload)
+            self._take_header(wire.header_decoder.decode(found.header))
+            for payload in found.records:
+                record = decode(payload)
                 self._remember(record)
                 evolve(self.state, record.now, record.message)
                 self._see_session(record.message)
@@ -216,11 +218,10 @@ class Engine:
                     evolve(self.state, record.now, output)
                     self._see_session(output)
                 folded += 1
-        except JournalDamagedError as damage:
-            return folded, damage
-        except (msgspec.MsgspecError, StopIteration) as error:
+        except msgspec.MsgspecError as error:
             return folded, JournalDamagedError(path, 0, f"record {folded}: {error}")
-        return folded, None
+        self._since_checkpoint = folded
+        return folded, found.damage
 
     def _take_header(self, header: wire.Header) -> None:
         if header.version != wire.WIRE_VERSION:
@@ -335,6 +336,9 @@ class Engine:
             self._say_last_again()
         self._ask_again(now_ns)
         self.hear_local(Tick())
+        if self._since_checkpoint >= CHECKPOINT_RECORDS:
+            self._since_checkpoint = 0
+            self._journal.checkpoint(self._header())
 
     def disk_state(self, free_mb: float) -> None:
         """The driver's look at the journal's disk, a few times a minute."""
@@ -408,6 +412,7 @@ class Engine:
         numbered = tuple((self._number(output), output) for output in outputs)
         record = wire.Record(now, source, epoch, seq, message, numbered)
         self._journal.append(wire.encode_any(record))
+        self._since_checkpoint += 1
         if outputs:
             self._unsynced = True
             if self._durable and any(type(output) in self._durable for output in outputs):
@@ -539,6 +544,14 @@ class Engine:
         kept_from = names[-SESSIONS_KEPT:][0]
         self._memory.session = [k for k in self._memory.session if k.file >= kept_from]
         self._file = name
+        self._since_checkpoint = 0
+        self._journal.begin(name, self._header())
+        if name != FIRST_FILE:
+            kept = timedelta(days=self.settings.operation.journal_days_kept)
+            self._journal.delete_before(f"{date.fromisoformat(name) - kept:%Y%m%d}")
+
+    def _header(self) -> bytes:
+        """Everything a fold needs to begin from here."""
         raw = self._raw
         memory = self._memory
         loop = wire.LoopState(
@@ -559,10 +572,7 @@ class Engine:
             loop=loop,
             state=raw(self.state),
         )
-        self._journal.begin(name, wire.encode_any(header))
-        if name != FIRST_FILE:
-            kept = timedelta(days=self.settings.operation.journal_days_kept)
-            self._journal.delete_before(f"{date.fromisoformat(name) - kept:%Y%m%d}")
+        return wire.encode_any(header)
 
     @staticmethod
     def _raw(value: object) -> msgspec.Raw:

@@ -1,8 +1,10 @@
 """Append-only journals: framed, checksummed, one file per session, headed by a State record.
 
 Frame: magic, length, crc32, payload. An append is one unbuffered write(); `sync` makes it survive
-a power cut. A tail that was torn by a crash is cut off when the file is opened; damage with sound
-records behind it is never skipped silently: JournalDamagedError names the offset.
+a power cut. Now and then a checkpoint repeats the State in mid-file, so that a restart folds a
+bounded number of records however long the day was. A tail that was torn by a crash is cut off when
+the file is opened; damage with sound records behind it is never skipped silently:
+JournalDamagedError names the offset.
 
 On a full disk the reserve file is given up once, so that exits can still be recorded.
 """
@@ -14,9 +16,11 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MAGIC = b"TRJ1"
+CHECKPOINT_MAGIC = b"TRC1"
 _FRAME = struct.Struct("<4sII")
 RECORD_BYTES_MAX = 8 * 1024 * 1024
 SUFFIX = ".journal"
@@ -36,42 +40,70 @@ class DiskFullError(OSError):
     """The journal could not be written and the reserve is spent: nothing may leave."""
 
 
-def frame(payload: bytes) -> bytes:
+def frame(payload: bytes, magic: bytes = MAGIC) -> bytes:
     """A payload as it stands in the file."""
-    return _FRAME.pack(MAGIC, len(payload), zlib.crc32(payload)) + payload
+    return _FRAME.pack(magic, len(payload), zlib.crc32(payload)) + payload
 
 
 def read(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Each record's offset and payload. Ends quietly before a torn tail; JournalDamagedError."""
+    """The header and every record: offset and payload, checkpoints left out. Ends quietly before a
+    torn tail; JournalDamagedError."""
     yield from read_bytes(path.read_bytes(), path)
 
 
 def read_bytes(data: bytes, path: Path) -> Iterator[tuple[int, bytes]]:
     """The same over bytes already read; `path` only names them in an error."""
+    for offset, magic, payload in _frames(data, path):
+        if magic == MAGIC:
+            yield offset, payload
+
+
+@dataclass(slots=True)
+class Newest:
+    """What a restart needs of a file: the newest checkpoint (or the header) and what came after.
+
+    The whole file has been checked: `damage` tells where it cannot be read although sound records
+    follow; then the rest is what stands before it. `sound_bytes`: length up to the last record.
+    """
+
+    header: bytes = b""
+    records: list[bytes] = field(default_factory=list)
+    sound_bytes: int = 0
+    damage: JournalDamagedError | None = None
+
+
+def newest(path: Path) -> Newest:
+    """Reads a file for a restart; OSError when it cannot be read at all."""
+    found = Newest()
+    try:
+        for offset, magic, payload in _frames(path.read_bytes(), path):
+            if magic == CHECKPOINT_MAGIC or offset == 0:
+                found.header, found.records = payload, []
+            else:
+                found.records.append(payload)
+            found.sound_bytes = offset + _FRAME.size + len(payload)
+    except JournalDamagedError as damage:
+        found.damage = damage
+    return found
+
+
+def _frames(data: bytes, path: Path) -> Iterator[tuple[int, bytes, bytes]]:
     offset = 0
     while offset < len(data):
-        payload, why = _record_at(data, offset)
+        payload, why = _frame_at(data, offset)
         if payload is None:
-            if _sound_record_after(data, offset + 1):
+            if _sound_frame_after(data, offset + 1):
                 raise JournalDamagedError(path, offset, why)
             return
-        yield offset, payload
+        yield offset, data[offset : offset + 4], payload
         offset += _FRAME.size + len(payload)
 
 
-def sound_length(path: Path) -> int:
-    """How many bytes of the file hold whole records, from the start on; JournalDamagedError."""
-    length = 0
-    for offset, payload in read(path):
-        length = offset + _FRAME.size + len(payload)
-    return length
-
-
-def _record_at(data: bytes, offset: int) -> tuple[bytes | None, str]:
+def _frame_at(data: bytes, offset: int) -> tuple[bytes | None, str]:
     if len(data) - offset < _FRAME.size:
         return None, "a torn frame"
     magic, length, checksum = _FRAME.unpack_from(data, offset)
-    if magic != MAGIC:
+    if magic not in (MAGIC, CHECKPOINT_MAGIC):
         return None, "no frame begins here"
     if length > RECORD_BYTES_MAX:
         return None, f"a length of {length}"
@@ -83,12 +115,13 @@ def _record_at(data: bytes, offset: int) -> tuple[bytes | None, str]:
     return payload, ""
 
 
-def _sound_record_after(data: bytes, start: int) -> bool:
-    at = data.find(MAGIC, start)
-    while at >= 0:
-        if _record_at(data, at)[0] is not None:
-            return True
-        at = data.find(MAGIC, at + 1)
+def _sound_frame_after(data: bytes, start: int) -> bool:
+    for magic in (MAGIC, CHECKPOINT_MAGIC):
+        at = data.find(magic, start)
+        while at >= 0:
+            if _frame_at(data, at)[0] is not None:
+                return True
+            at = data.find(magic, at + 1)
     return False
 
 
@@ -109,9 +142,9 @@ class Journal:
         """All journal files, oldest first."""
         return sorted(self.folder.glob(f"*{SUFFIX}"))
 
-    def open(self, path: Path) -> int:
-        """Goes on writing at the end of `path`; returns how many bytes of torn tail were cut."""
-        sound = sound_length(path)
+    def open(self, path: Path, sound: int) -> int:
+        """Goes on writing at the end of the `sound` bytes of `path` (`newest` tells); returns how
+        many bytes of torn tail were cut."""
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         torn = os.fstat(self._fd).st_size - sound
         if torn:
@@ -136,6 +169,12 @@ class Journal:
     def append(self, payload: bytes) -> None:
         """One record in one write; DiskFullError when it cannot be, and then nothing is there."""
         data = frame(payload)
+        self._retry_with_reserve(lambda: self._write(data))
+        self._length += len(data)
+
+    def checkpoint(self, header: bytes) -> None:
+        """A header in mid-file: a restart folds from here. DiskFullError as for a record."""
+        data = frame(header, CHECKPOINT_MAGIC)
         self._retry_with_reserve(lambda: self._write(data))
         self._length += len(data)
 

@@ -12,6 +12,7 @@ import pytest
 from common import topology
 from common.clock import SECOND_NS
 from common.core import risk
+from common.engine import CHECKPOINT_RECORDS
 from common.journal import Journal, read
 from common.messages import (
     Accepted,
@@ -98,6 +99,25 @@ def test_a_restart_folds_to_the_same_state_and_says_started(tmp_path: Path) -> N
     seen = play.seen
     assert play.restart() == 6
     assert play.seen == [*seen, "Started"]
+
+
+def test_a_restart_late_in_a_long_day_folds_hardly_more_than_a_checkpoints_records(
+    tmp_path: Path,
+) -> None:
+    play = loop(tmp_path, {"Commission7": [STATE]})
+    for number in range(1, CHECKPOINT_RECORDS + 50):
+        play.fact(commission(number), number)
+        if number % 100 == 0:
+            play.engine.tick()
+    seen, said = play.seen, play.world.facts(RiskState)[-1]
+
+    assert play.restart() < 100
+    assert play.seen == [*seen, "Started"]
+    play.fact(commission(number), number)
+    assert play.seen == [*seen, "Started"], "what was heard before the checkpoint is known"
+    play.engine.tick()
+    again = play.world.facts(RiskState)[-1]
+    assert (again.epoch, again.seq, again.body) == (said.epoch, said.seq, said.body)
 
 
 def test_numbers_go_on_over_a_restart_so_that_no_hearer_sees_one_twice(tmp_path: Path) -> None:

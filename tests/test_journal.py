@@ -47,6 +47,11 @@ def read_all(path: Path) -> list[bytes]:
 # --- what is written is read -------------------------------------------------------------------
 
 
+def reopened(book: Journal, path: Path) -> int:
+    """Opens `path` for writing as a restart does; the bytes of torn tail that were cut."""
+    return book.open(path, journal.newest(path).sound_bytes)
+
+
 def test_what_is_appended_is_read_back_in_order_with_its_offset(tmp_path: Path) -> None:
     book = written(tmp_path)
     book.sync()
@@ -54,13 +59,13 @@ def test_what_is_appended_is_read_back_in_order_with_its_offset(tmp_path: Path) 
     assert read_all(path) == PAYLOADS
     assert [offset for offset, _ in journal.read(path)] == [0, *ends()[:-1]]
     assert path.read_bytes() == DATA
-    assert journal.sound_length(path) == len(DATA)
+    assert journal.newest(path).sound_bytes == len(DATA)
 
 
 def test_a_reopened_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
     written(tmp_path).close()
     book = Journal(tmp_path)
-    assert book.open(book.files()[0]) == 0
+    assert reopened(book, book.files()[0]) == 0
     book.append(b"more")
     assert read_all(book.files()[0]) == [*PAYLOADS, b"more"]
 
@@ -93,6 +98,51 @@ def test_retention_deletes_older_sessions_only(tmp_path: Path) -> None:
 # --- torn, damaged -----------------------------------------------------------------------------
 
 
+def test_a_restart_begins_at_the_newest_checkpoint_and_a_reader_sees_every_record(
+    tmp_path: Path,
+) -> None:
+    book = Journal(tmp_path)
+    book.begin("20260303", b"header")
+    for number in range(3):
+        book.append(b"early %d" % number)
+    book.checkpoint(b"all of it so far")
+    book.append(b"late")
+
+    path = book.files()[0]
+    found = journal.newest(path)
+    assert (found.header, found.records) == (b"all of it so far", [b"late"])
+    assert found.sound_bytes == path.stat().st_size
+    assert read_all(path) == [b"header", b"early 0", b"early 1", b"early 2", b"late"]
+
+
+def test_a_torn_checkpoint_is_cut_and_the_fold_begins_before_it(tmp_path: Path) -> None:
+    book = Journal(tmp_path)
+    book.begin("20260303", b"header")
+    book.append(b"a record")
+    book.checkpoint(b"a state")
+    path = book.files()[0]
+    path.write_bytes(path.read_bytes()[:-2])
+
+    found = journal.newest(path)
+    assert (found.header, found.records) == (b"header", [b"a record"])
+    assert reopened(Journal(tmp_path), path) > 0
+
+
+def test_damage_before_a_checkpoint_is_not_skipped_silently(tmp_path: Path) -> None:
+    book = Journal(tmp_path)
+    book.begin("20260303", b"header")
+    book.append(b"a record")
+    book.checkpoint(b"a state")
+    path = book.files()[0]
+    data = bytearray(path.read_bytes())
+    data[len(journal.frame(b"header")) + 13] ^= 1
+    path.write_bytes(data)
+
+    found = journal.newest(path)
+    assert found.damage is not None
+    assert found.damage.offset == len(journal.frame(b"header"))
+
+
 @pytest.mark.parametrize("cut", range(len(DATA) + 1))
 def test_cut_at_any_byte_the_whole_records_before_it_remain(cut: int, tmp_path: Path) -> None:
     path = tmp_path / NAME
@@ -101,7 +151,7 @@ def test_cut_at_any_byte_the_whole_records_before_it_remain(cut: int, tmp_path: 
     assert read_all(path) == PAYLOADS[:whole]
     book = Journal(tmp_path)
     sound = ([0, *ends()])[whole]
-    assert book.open(path) == cut - sound
+    assert reopened(book, path) == cut - sound
     assert path.stat().st_size == sound
     book.append(b"after the crash")
     assert read_all(path) == [*PAYLOADS[:whole], b"after the crash"]
@@ -130,14 +180,16 @@ def test_what_stands_before_the_damage_is_still_read() -> None:
         next(records)
 
 
-def test_a_damaged_journal_is_not_opened_for_writing(tmp_path: Path) -> None:
+def test_damage_is_told_with_all_that_stands_before_it(tmp_path: Path) -> None:
     path = tmp_path / NAME
     data = bytearray(DATA)
     data[ends()[0] + 13] ^= 1
     path.write_bytes(data)
-    with pytest.raises(JournalDamagedError):
-        Journal(tmp_path).open(path)
-    assert path.read_bytes() == data
+    found = journal.newest(path)
+    assert found.damage is not None
+    assert (found.damage.offset, found.sound_bytes) == (ends()[0], ends()[0])
+    assert found.header == PAYLOADS[0]
+    assert found.records == []
 
 
 def test_a_page_of_zeros_at_the_end_is_a_torn_tail(tmp_path: Path) -> None:
@@ -145,7 +197,7 @@ def test_a_page_of_zeros_at_the_end_is_a_torn_tail(tmp_path: Path) -> None:
     path = tmp_path / NAME
     path.write_bytes(DATA + b"\0" * 4096)
     assert read_all(path) == PAYLOADS
-    assert Journal(tmp_path).open(path) == 4096
+    assert reopened(Journal(tmp_path), path) == 4096
 
 
 def test_an_absurd_length_is_not_believed() -> None:
@@ -176,7 +228,7 @@ def test_a_half_written_beginning_leaves_the_old_file_in_force(tmp_path: Path) -
     (tmp_path / "20260304.draft").write_bytes(journal.frame(b"half a header")[:-3])
     book = Journal(tmp_path)
     assert [path.stem for path in book.files()] == ["20260303"]
-    book.open(book.files()[-1])
+    reopened(book, book.files()[-1])
     book.begin("20260304", b"header")
     assert read_all(tmp_path / "20260304.journal") == [b"header"]
     assert not list(tmp_path.glob("*.draft"))
