@@ -26,6 +26,9 @@ POSITION_SETTLES_S = 3.0
 """Host seconds in which TWS's position may lag behind its executions."""
 
 
+ACCOUNTS_SHOWN = 20  # of a login's, in one line
+
+
 def shortened(account: str) -> str:
     """An account id as it may be shown: the first two and the last two characters."""
     return account if len(account) <= 4 else f"{account[:2]}***{account[-2:]}"
@@ -37,7 +40,9 @@ def account_refusal(settings: AccountSettings, accounts: Sequence[str]) -> tuple
     `wrong`: it is the wrong account or mode, which locks; otherwise a setting is missing.
     Source: spec section 3; paper ids begin with D.
     """
-    shown = ", ".join(shortened(account) for account in accounts)
+    shown = ", ".join(shortened(account) for account in accounts[:ACCOUNTS_SHOWN])
+    if len(accounts) > ACCOUNTS_SHOWN:
+        shown += f" and {len(accounts) - ACCOUNTS_SHOWN} more"
     if settings.id:
         if settings.id not in accounts:
             named = shortened(settings.id)

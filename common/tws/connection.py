@@ -15,7 +15,7 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ib_insync import IB
@@ -48,6 +48,15 @@ START_PATIENCE_S = 4.0
 TWS_REQUESTS_PER_S = 45
 """What the library sends at most in a second before it queues; TWS cuts off at 50."""
 
+TEXT_HEARD_MAX = 1000
+"""Characters of TWS's words that are passed on: messages hold 2000, with our own around them."""
+
+ACCOUNTS_HEARD_MAX = 200
+"""A financial advisor's login may have more; the one that is named is always among them."""
+
+OFFSET_S_MAX = 1e9
+"""A machine that starts in 1970 is farther off; it is as wrong."""
+
 FIRST_REQUEST_ID = 1_500_000_000
 """Request ids start here, so that an error's id tells a request from an order."""
 
@@ -64,6 +73,7 @@ class TwsConnection:
         prepare: Callable[[Any], None],
     ) -> None:
         self._broker = settings.broker
+        self._account = settings.account.id
         self._ports = _ports(settings)
         self._clock = clock
         self._client_id = client_id
@@ -156,7 +166,7 @@ class TwsConnection:
         next_order_id = 0
 
         def error(ref_id: int, code: int, text: str, advanced: str = "") -> None:
-            self._on_event(TwsError(ref_id, code, text[:2000]))
+            self._on_event(TwsError(ref_id, code, text[:TEXT_HEARD_MAX]))
             if not self.connected and code == 326:
                 self._end(f"client id {self._client_id} is in use by another program (326)")
             library_error(ref_id, code, text, advanced)
@@ -187,7 +197,7 @@ class TwsConnection:
         ib.client.updateReqId(FIRST_REQUEST_ID)
         self.connected = True
         self._said_down = ""
-        accounts = tuple(ib.client.getAccounts())
+        accounts = known_accounts(ib.client.getAccounts(), self._account)
         log.info("connected to port %d, server version %d", port, ib.client.serverVersion())
         self._on_event(LinkUp(port, ib.client.serverVersion(), accounts, next_order_id))
 
@@ -229,7 +239,8 @@ class TwsConnection:
         self._say_down(self._end_reason or "the connection was closed", listening=False)
 
     def _say_offset(self, heard_ns: int, offsets_s: deque[float]) -> None:
-        offset_s = round(statistics.median(offsets_s), 3)
+        median_s = statistics.median(offsets_s)
+        offset_s = round(max(-OFFSET_S_MAX, min(OFFSET_S_MAX, median_s)), 3)
         said_s = self._said_offset_s
         if len(offsets_s) < COMPARISONS:
             return
@@ -278,7 +289,13 @@ class TwsConnection:
         if reason != self._said_down:
             self._said_down = reason
             log.warning("not connected: %s", reason)
-            self._on_event(LinkDown(reason[:2000], listening))
+            self._on_event(LinkDown(reason[:TEXT_HEARD_MAX], listening))
+
+
+def known_accounts(listed: Sequence[str], named: str) -> tuple[str, ...]:
+    """The login's accounts, the one that the settings name first."""
+    ordered = sorted(listed, key=lambda account: account != named)
+    return tuple(ordered[:ACCOUNTS_HEARD_MAX])
 
 
 def clock_offset_s(sent_ns: int, heard_ns: int, answer_seconds: int) -> float:

@@ -336,10 +336,9 @@ class GatewayEdge:
 
     def _on_priceSizeTick(self, request_id: int, kind: int, price: float, _size: float) -> None:  # noqa: N802 (the library's name)
         side = DELAYED_TICKS.get(kind, kind)
-        usd = orders.amount(price)
-        if request_id != self._at.price_request or side not in {BID, ASK, LAST} or usd is None:
+        if request_id != self._at.price_request or side not in {BID, ASK, LAST}:
             return
-        self._at.prices[side] = usd
+        self._at.prices[side] = orders.price(price) or 0.0
         self._at.price_kind = "delayed" if kind in DELAYED_TICKS else "live"
         now_ns = self._clock.now_ns()
         mark_usd = self._mark_usd()
@@ -355,7 +354,7 @@ class GatewayEdge:
         widest = self._settings.data.spread_fraction_max
         if 0 < bid <= ask and ask - bid <= widest * ask:
             return (bid + ask) / 2
-        return max(last, 0.0)
+        return last
 
     # --- hearing -------------------------------------------------------------------------------
 

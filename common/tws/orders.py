@@ -30,6 +30,7 @@ IbContract: Any = Contract
 IbStock: Any = Stock
 UNSET_INT = 2147483647
 AMOUNT_MAX = 1e12
+PRICE_MAX = 1e6
 SHARES_MAX = 10_000_000
 
 
@@ -155,8 +156,8 @@ def completed_order(contract: Any, order: Any, state: Any) -> CompletedOrder:
 
 def execution_report(contract: Any, execution: Any) -> ExecutionReport | None:
     """None for an execution without a price or shares."""
-    price_usd, shares = amount(execution.price), whole(execution.shares)
-    if not price_usd or price_usd <= 0 or not shares:
+    price_usd, shares = price(execution.price), whole(execution.shares)
+    if price_usd is None or not shares:
         return None
     return ExecutionReport(
         exec_id=word(execution.execId),
@@ -186,14 +187,13 @@ def position_report(
 
 
 def holding(
-    contract: Any, shares: float, price: float, value: float, average_cost: float
+    contract: Any, shares: float, mark: float, value: float, average_cost: float
 ) -> Holding:
-    mark_usd = amount(price)
     return Holding(
         symbol=word(contract.symbol),
         security=word(contract.secType),
         shares=signed(shares),
-        mark_usd=mark_usd if mark_usd and mark_usd > 0 else None,
+        mark_usd=price(mark),
         value_usd=amount(value) or 0.0,
         average_cost_usd=amount(average_cost) or 0.0,
     )
@@ -228,6 +228,12 @@ def amount(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) and abs(number) <= AMOUNT_MAX else None
+
+
+def price(value: Any) -> float | None:
+    """A number that can be a price per share, or None: -1 and 0 are none, nor is a million."""
+    number = amount(value)
+    return number if number is not None and 0 < number <= PRICE_MAX else None
 
 
 def whole(value: Any) -> int:

@@ -1,0 +1,74 @@
+"""What TWS says of orders, holdings and prices becomes messages that a journal can hold."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from common import wire
+from common.clock import SECOND_NS
+from common.core import limits, outbox
+from common.messages import Message, Now
+from common.settings import Account
+from common.tws import orders
+from common.tws.connection import ACCOUNTS_HEARD_MAX, known_accounts
+from common.tws.messages import AccountRows
+
+ODD = (math.nan, math.inf, 1.7976931348623157e308, -1.0, 0.0, 1e-300, 1e6, 1.1e6, 1e11, 1e13, "")
+SMH = SimpleNamespace(symbol="SMH", secType="STK", conId=1)
+_decode = wire.record_decoder(outbox.EDGE_MESSAGES).decode
+
+
+def journaled(message: Message) -> Any:
+    """The message as it comes back from a journal; ValidationError when it would not."""
+    now = Now(market_ns=SECOND_NS, host_ns=SECOND_NS)
+    return _decode(wire.encode_any(wire.Record(now, "tws", 0, 0, message, ()))).message
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_any_number_in_a_holding_makes_a_message_that_a_journal_can_hold(odd: Any) -> None:
+    row = orders.holding(SMH, odd, odd, odd, odd)
+    rows = AccountRows(account="DU1", rows=(), holdings=(row,))
+    assert journaled(rows) == rows
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_any_number_in_an_execution_makes_such_a_message_or_none(odd: Any) -> None:
+    execution = SimpleNamespace(
+        execId="0001.01", orderId=1, clientId=1, permId=1, orderRef="", acctNumber="DU1",
+        side="BOT", shares=odd, price=odd, time=datetime(2026, 3, 3, tzinfo=UTC), liquidation=0,
+    )  # fmt: skip
+    report = orders.execution_report(SMH, execution)
+    assert report is None or journaled(report) == report
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_any_profit_and_loss_makes_such_a_message_or_none(odd: Any) -> None:
+    report = orders.pnl_report(odd, odd, odd, odd)
+    assert report is None or journaled(report) == report
+
+
+def test_a_price_above_a_million_is_none() -> None:
+    assert [orders.price(value) for value in (1e6, 1e6 + 1, 0, -1, math.nan)] == [
+        1e6, None, None, None, None
+    ]  # fmt: skip
+
+
+def test_of_very_many_accounts_the_named_one_is_known() -> None:
+    listed = [f"U{number:07d}" for number in range(1000)]
+    known = known_accounts(listed, "U0000999")
+    assert len(known) == ACCOUNTS_HEARD_MAX
+    assert limits.account_refusal(Account(mode="live", id="U0000999"), known) == (
+        "U0000999", "", False
+    )  # fmt: skip
+
+
+def test_very_many_accounts_and_none_named_still_make_one_short_line() -> None:
+    listed = known_accounts([f"DU{number:07d}" for number in range(1000)], "")
+    _, refusal, _ = limits.account_refusal(Account(), listed)
+    assert "set account.id" in refusal
+    assert len(refusal) < 500
