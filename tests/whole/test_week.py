@@ -168,3 +168,7 @@ def test_every_recorded_day_is_judged_again_identically(weeks: Weeks, which: str
         assert judged.difference is None, f"{service} {path.name}: {judged.difference}"
         inputs += judged.inputs
     assert inputs > 1000
+
+
+def test_a_stuck_process_is_replaced_and_the_person_is_told(weeks: Weeks) -> None:
+    assert "order_executor lived but was silent" in weeks.killed.terminal
