@@ -91,6 +91,9 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
 
 
 def _on_price(state: State, now: Now) -> list[Message]:
+    said_lately = 0 <= now.host_ns - state.said_equity_host_ns < EQUITY_SAID_NS
+    if said_lately and not state.shares:
+        return []  # nothing to judge, nothing to say
     seen = stop.sample(state, now)
     if seen is None:
         return []
@@ -99,7 +102,7 @@ def _on_price(state: State, now: Now) -> list[Message]:
         return [hit, *exits.leave(state, now, "stop")]
     if hit is not None:
         return [hit]
-    if 0 <= now.host_ns - state.said_equity_host_ns < EQUITY_SAID_NS:
+    if said_lately:
         return []
     equity = stop.equity_now(state, seen)
     return [] if equity is None else [equity]

@@ -97,7 +97,8 @@ def stop_level(baseline_usd: float, risk_base_usd: float, loss_fraction: float) 
 
 def risk_base(baseline_usd: float, flow_usd: float) -> float:
     """What the loss allowed is measured on: the baseline, less money that was withdrawn since."""
-    return max(0.0, baseline_usd + min(0.0, flow_usd))
+    base_usd = baseline_usd + flow_usd if flow_usd < 0.0 else baseline_usd
+    return base_usd if base_usd > 0.0 else 0.0
 
 
 def unexplained(

@@ -13,6 +13,11 @@ def late(since: Now, now: Now, s_max: float) -> bool:
     times a host second is not silent, and while market time is held nothing grows old. Host time
     that went back is another boot's, and proves nothing young.
     """
-    host_ns = now.host_ns - since.host_ns
-    young = 0 <= host_ns <= min(s_max, 1.0) * SECOND_NS
-    return now.market_ns - since.market_ns > s_max * SECOND_NS and not young
+    return late_since(since.market_ns, since.host_ns, now, s_max)
+
+
+def late_since(market_ns: int, host_ns: int, now: Now, s_max: float) -> bool:
+    """The same of an instant given by its two clocks."""
+    if now.market_ns - market_ns <= s_max * SECOND_NS:
+        return False
+    return not 0 <= now.host_ns - host_ns <= min(s_max, 1.0) * SECOND_NS

@@ -20,7 +20,7 @@ from common.core.risk_state import (
     shown_price,
     stop_usd,
 )
-from common.core.staleness import late
+from common.core.staleness import late_since
 from common.messages import (
     BaselineSet,
     BreachCleared,
@@ -111,16 +111,16 @@ def _stricter(state: State, price: float) -> float:
 def sample(state: State, now: Now) -> Sample | None:
     """The best look at the price now: a fresh live quote, else the broker's PnL, else none."""
     quote, data = state.quote, state.settings.data
-    if quote is not None and "Quote" not in state.silent:
-        heard = Now(market_ns=quote.tick_ns, host_ns=quote.tick_host_ns)
-        if quote.kind == "live" and not late(heard, now, data.quote_age_s_max):
-            age_s = (now.market_ns - quote.tick_ns) / SECOND_NS
+    if quote is not None and quote.kind == "live" and "Quote" not in state.silent:
+        tick_ns = quote.tick_ns
+        if not late_since(tick_ns, quote.tick_host_ns, now, data.quote_age_s_max):
+            age_s = (now.market_ns - tick_ns) / SECOND_NS
             certain = quote.agree and not _jumped(state)
-            return Sample(quote.tick_ns, quote.mark_usd, "quote", age_s, certain)
+            return Sample(tick_ns, quote.mark_usd, "quote", age_s, certain)
     pnl = state.pnl
     if pnl is not None and pnl.shares == state.shares and pnl.shares > 0:
-        heard = Now(market_ns=pnl.heard_ns, host_ns=pnl.heard_host_ns)
-        if pnl.value_usd > 0 and not late(heard, now, data.pnl_age_s_max):
+        stale = late_since(pnl.heard_ns, pnl.heard_host_ns, now, data.pnl_age_s_max)
+        if pnl.value_usd > 0 and not stale:
             age_s = (now.market_ns - pnl.heard_ns) / SECOND_NS
             mark_usd = pnl.value_usd / pnl.shares
             return Sample(pnl.heard_ns, mark_usd, "broker PnL", age_s, certain=False)
@@ -162,11 +162,15 @@ def judge(state: State, now: Now, seen: Sample) -> StopHit | BreachSuspected | B
     session, first = state.session, state.breach
     if session is None or state.stop_fired or not state.shares or state.shares < 0:
         return None
-    if not (in_session(state, now) and armed(state)) or looks_like_split(state, seen.mark_usd):
+    if not (in_session(state, now) and armed(state)):
         return None
     equity, stop = equity_usd(state, seen.mark_usd), stop_usd(state)
+    if equity > stop and first is None:
+        return None
+    if looks_like_split(state, seen.mark_usd):
+        return None
     if equity > stop:
-        return None if first is None else BreachCleared(day=session.day, mark_usd=seen.mark_usd)
+        return BreachCleared(day=session.day, mark_usd=seen.mark_usd)
     why = ""
     if seen.certain:
         why = "mid and last agree"

@@ -19,6 +19,8 @@ import numpy as np
 from numba.extending import register_jitable
 
 from common.core import rules
+from common.core.entry import REGT_INITIAL_FRACTION
+from common.core.stop import SPLIT_DAYS
 from services.backtest import costs
 from services.backtest.history import History
 from services.backtest.options import Options, margin_model
@@ -40,7 +42,7 @@ COLUMNS = 9
 NIGHT, OPENING, BEFORE_ENTRY, ENTERING, AFTER_ENTRY, CLOSING = range(6)
 STEPS = (NIGHT, OPENING, BEFORE_ENTRY, ENTERING, AFTER_ENTRY, CLOSING)
 AT_CLOSE_STEPS = (OPENING, ENTERING, NIGHT, BEFORE_ENTRY, AFTER_ENTRY, CLOSING)
-REGT_BUYING_POWER = 1.0 / 0.5
+REGT_BUYING_POWER = 1.0 / REGT_INITIAL_FRACTION
 
 COMPILED_RULES = (
     rules.ema_alpha, rules.ema_step, rules.side_of, rules.leverage_for_vix, rules.shares_for,
@@ -86,7 +88,7 @@ def run_sheet(sheet: Sheet, options: Options) -> Result:
     """The same on a sheet that is laid out already."""
     strategy = options.settings().strategy
     trades, equity, leverage, paid = _compiled_loop(
-        sheet.begin, strategy.history_slow_multiple * strategy.ema_slow,
+        sheet.begin, strategy.history_slow_multiple * strategy.ema_slow, sheet.ordinal,
         sheet.open_usd, sheet.close_usd, sheet.entry_usd, sheet.vix,
         sheet.dividend_usd, sheet.night_factor,
         sheet.bar_first, sheet.bar_entry, sheet.bar_open_usd, sheet.bar_low_usd,
@@ -143,6 +145,7 @@ def _trade(row: Floats, sheet: Sheet, parts: int) -> Trade:
 def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule, no objects)
     begin: int,
     bars_needed: int,
+    ordinal: Ints,
     open_usd: Floats,
     close_usd: Floats,
     entry_usd: Floats,
@@ -183,7 +186,8 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
 
     shares = 0
     paid_usd = got_usd = 0.0
-    has_base = False
+    has_base = armed = False
+    base_ordinal = 0
     base_usd = base_price = base_flow = anchor_usd = anchor_profit = flow = 0.0
     base_shares = 0
 
@@ -223,12 +227,19 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                     flow = rules.unexplained(
                         net_usd, profit, anchor_usd, anchor_profit, flow_fraction_max
                     )
-                if baseline != OFF and not (baseline == ENTRY and shares > 0):
-                    has_base = True
+                armed = baseline == ENTRY
+                price = 0.0
+                recent = split = False
+                if shares > 0:
+                    price = previous_usd if baseline == PREVIOUS_CLOSE else opening_usd
+                    recent = has_base and ordinal[s] - base_ordinal <= SPLIT_DAYS
+                    reference = rules.reference_price(shares, base_price, base_flow)
+                    split = recent and rules.price_looks_split(price, reference)
+                if baseline != OFF and not (baseline == ENTRY and shares > 0) and not split:
+                    has_base = armed = True
+                    base_ordinal = ordinal[s]
                     base_shares = shares
-                    base_price = 0.0
-                    if shares > 0:
-                        base_price = previous_usd if baseline == PREVIOUS_CLOSE else opening_usd
+                    base_price = price
                     base_usd = cash + shares * base_price
                     base_flow = flow = 0.0
                     anchor_usd = net_usd
@@ -252,7 +263,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                         if liquidation > 0.0 and touch <= liquidation:
                             reason = LIQUIDATED
                             touch = selling_usd = min(bar_open_usd[i], liquidation)
-                    if has_base:
+                    if armed:
                         value = base_usd + rules.profit_since(
                             shares, touch, base_shares, base_price, base_flow
                         )
@@ -314,7 +325,8 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
             price = costs.bought_at(buying_usd, slippage_bp)
             fee = costs.commission_usd(shares, commission_per_share)
             if baseline != OFF:
-                has_base = True
+                has_base = armed = True
+                base_ordinal = ordinal[s]
                 base_usd, base_shares, base_price = cash, 0, 0.0
                 base_flow = flow = 0.0
                 base_flow -= shares * price

@@ -27,13 +27,15 @@ Ints = NDArray[np.int64]
 class Sheet:
     """Columns by session (n) and by bar (m); prices in USD per part of a share.
 
-    `begin`: index of the first session traded, those before it only feed the EMAs. Session s has
-    the bars `bar_first[s]` to `bar_first[s + 1]`; those from `bar_entry[s]` on come after the
-    entry. `night_factor[s]`: interest per USD owed over the night before s. `vix` is 0 where
-    nothing was known. `opens_ns`, `closes_ns`, `bar_ns`: UTC ns of market time.
+    `begin`: index of the first session traded, those before it only feed the EMAs. `ordinal`: the
+    date as a day number. Session s has the bars `bar_first[s]` to `bar_first[s + 1]`; those from
+    `bar_entry[s]` on come after the entry. `night_factor[s]`: interest per USD owed over the night
+    before s. `vix` is 0 where nothing was known. `opens_ns`, `closes_ns`, `bar_ns`: UTC ns of
+    market time.
     """
 
     days: tuple[date, ...]
+    ordinal: Ints
     begin: int
     opens_ns: Ints
     closes_ns: Ints
@@ -74,6 +76,7 @@ def lay_out(history: History, options: Options) -> Sheet:
         dividends = np.zeros(len(days))
     return Sheet(
         days=tuple(days),
+        ordinal=np.array([day.toordinal() for day in days], dtype=np.int64),
         begin=begin,
         opens_ns=np.array([session.open_ns for session in history.sessions], dtype=np.int64),
         closes_ns=np.array([session.close_ns for session in history.sessions], dtype=np.int64),

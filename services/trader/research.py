@@ -16,11 +16,13 @@ from services.trader.output import show, show_json
 if TYPE_CHECKING:
     from services.backtest.options import Options
 
+BESIDE_US = Path(__file__).resolve().parents[3] / "shared" / "data"
+"""Where the data lie when they lie beside the repository."""
 DataDir = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--data", envvar="TRADER_DATA", exists=True, file_okay=False,
-        help="Folder with SMH_daily.csv and VIX_daily.csv.",
+        help="Folder with SMH_daily.csv and VIX_daily.csv.  [default: ../shared/data]",
     ),
 ]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
@@ -28,7 +30,7 @@ DAY = ["%Y-%m-%d"]
 
 
 def backtest(
-    data: DataDir,
+    data: DataDir = None,
     first: Annotated[
         datetime | None, typer.Option("--from", formats=DAY, help="First session.")
     ] = None,
@@ -109,23 +111,30 @@ def backtest(
             **_leverage(leverage, vix_tiers),
         )
         if lookahead_check:
-            return _lookahead(data, options, as_json=as_json)
-        return _backtest(data, options, path, as_json=as_json)
+            return _lookahead(_folder(data), options, as_json=as_json)
+        return _backtest(_folder(data), options, path, as_json=as_json)
 
 
-def reproduce(data: DataDir, as_json: Json = False) -> ExitCode:
+def reproduce(data: DataDir = None, as_json: Json = False) -> ExitCode:
     """The published figures, the rules behind them, and the document's own rules beside them."""
     with _plain_errors():
         from services.backtest import history  # noqa: PLC0415  (numba is slow to load)
         from services.backtest.reproduce import reproduce as rows  # noqa: PLC0415  (the same)
         from services.trader import research_tables  # noqa: PLC0415  (the same)
 
-        found = rows(history.load(data))
+        found = rows(history.load(_folder(data)))
         if as_json:
             show_json(research_tables.reproduction_as_json(found))
         else:
             show(research_tables.reproduction_on_screen(found))
     return ExitCode.OK
+
+
+def _folder(given: Path | None) -> Path:
+    """The data's folder: as given, else the one beside the repository."""
+    if given is None and not BESIDE_US.is_dir():
+        raise CommandError(ExitCode.USAGE, "no data: give --data DIR or set TRADER_DATA")
+    return given or BESIDE_US
 
 
 def _backtest(
