@@ -207,8 +207,9 @@ def _latch_said(state: State, _now: Now, word: HaltLatch) -> None:
 
 
 def _alert_said(state: State, _now: Now, word: Alert) -> None:
-    others = tuple(code for code in state.said.alerts if code != word.code)
-    state.said.alerts = (*others, word.code) if word.raised else others
+    state.said.alerts.pop(word.code, None)
+    if word.raised:
+        state.said.alerts[word.code] = word.text
 
 
 BOOKINGS: dict[type[Message], Booking] = {

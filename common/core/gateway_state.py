@@ -176,7 +176,7 @@ class Said(Struct):
     link: BrokerLink | None = None
     book: OrderBook | None = None
     latch: HaltLatch | None = None
-    alerts: tuple[str, ...] = ()
+    alerts: dict[str, str] = field(default_factory=dict)
 
 
 class State(Struct):

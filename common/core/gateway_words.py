@@ -132,8 +132,8 @@ def _alerts(state: State, now: Now) -> list[Message]:
         if code not in state.said.alerts
     ]
     ended = [
-        Alert(level="page", code=code, text="over", raised=False)
-        for code in state.said.alerts
+        Alert(level="page", code=code, text=text, raised=False)
+        for code, text in state.said.alerts.items()
         if code not in wanted
     ]
     return [*raised, *ended]

@@ -151,14 +151,13 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
     entry = state.entry
     if entry is None or fill.intent_id != entry.order.intent_id:
         return
-    if state.settings.stop.baseline != "off":
-        state.baseline = Baseline(
-            day=today,
-            baseline_usd=entry.equity_usd,
-            shares=0,
-            price_usd=0.0,
-            source="entry fill",
-        )
+    state.baseline = Baseline(
+        day=today,
+        baseline_usd=entry.equity_usd,
+        shares=0,
+        price_usd=0.0,
+        source="entry fill",
+    )
     state.breach = None
     state.stop_fired = False
     state.flow_usd = 0.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 from common.clock import SECOND_NS
 from common.core import entry, exits, stop, vigilance
 from common.core.risk_heard import evolve, refusal
-from common.core.risk_state import State, in_session, start
+from common.core.risk_state import Day, State, in_session, start
 from common.messages import (
     DONE_STATUSES,
     TEXT_MAX,
@@ -178,11 +178,22 @@ def _on_person(state: State, now: Now, command: Halt | Resume | Flatten | Adopt)
             return [Accepted(key=key, note=note), latch]
 
 
+def _start_usd(state: State, day: Day) -> float:
+    """The day's opening equity. Under `baseline = entry` a held position writes none at the open,
+    so it is the equity at the opening print."""
+    if day.start_equity_usd or state.baseline is None:
+        return day.start_equity_usd
+    opening = state.opening
+    if opening is None or opening.day != day.day:
+        return 0.0
+    return vigilance.equity_at(state, opening.price_usd)
+
+
 def _summary(state: State, now: Now) -> list[Message]:
     session, day = state.session, state.day
     if session is None or day is None or day.summary_said or day.day != session.day:
         return []
-    if now.market_ns < session.close_ns + SUMMARY_AFTER_NS or not day.start_equity_usd:
+    if now.market_ns < session.close_ns + SUMMARY_AFTER_NS or not _start_usd(state, day):
         return []
     base = state.baseline
     mark = state.closing.close_usd if state.closing and state.closing.day == day.day else None
@@ -191,7 +202,8 @@ def _summary(state: State, now: Now) -> list[Message]:
     if base is None or (mark is None and state.shares):
         return []
     equity = vigilance.equity_at(state, mark)
-    before_usd = day.start_equity_usd - day.gap_usd
+    start_usd = _start_usd(state, day)
+    before_usd = start_usd - day.gap_usd
     gained = (equity - before_usd) / before_usd if before_usd > 0 else 0.0
     return [
         DaySummary(
@@ -200,7 +212,7 @@ def _summary(state: State, now: Now) -> list[Message]:
             stops=day.stops,
             exits=day.exits,
             shares=state.shares or 0,
-            start_equity_usd=day.start_equity_usd,
+            start_equity_usd=start_usd,
             equity_usd=equity,
             return_fraction=max(-RETURN_SHOWN_MAX, min(RETURN_SHOWN_MAX, gained)),
         )

@@ -54,7 +54,7 @@ def baseline_due(state: State, now: Now) -> BaselineSet | None:
     choice = state.settings.stop.baseline
     if session is None or account is None or now.market_ns < session.open_ns:
         return None
-    if choice == "off" or account.shares != state.shares or state.shares < 0:
+    if account.shares != state.shares or state.shares < 0:
         return None
     base = state.baseline
     if choice == "entry" and base is not None and state.shares > 0:
@@ -150,11 +150,15 @@ def _split_since(state: State, session: Session, price: float) -> bool:
 
 
 def armed(state: State) -> bool:
-    """Whether a breach would be noticed: the baseline is today's (or the entry's own)."""
+    """Whether a breach would be noticed: the baseline is today's (or the entry's own).
+
+    With the stop off the baseline is kept for the day's figures and nothing is judged by it.
+    """
     base, session = state.baseline, state.session
-    if base is None or session is None:
+    choice = state.settings.stop.baseline
+    if base is None or session is None or choice == "off":
         return False
-    return base.day == session.day or state.settings.stop.baseline == "entry"
+    return base.day == session.day or choice == "entry"
 
 
 def judge(state: State, now: Now, seen: Sample) -> StopHit | BreachSuspected | BreachCleared | None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from common.messages import BaselineSet, EntryRefused, Equity, OpeningPrint, PreviewMargin, StopHit
+from common.messages import (
+    BaselineSet,
+    DaySummary,
+    EntryRefused,
+    Equity,
+    OpeningPrint,
+    PreviewMargin,
+    StopArmed,
+    StopHit,
+)
 from tests.core.risk_play import (
     CASH_USD,
     MONDAY,
@@ -146,10 +155,20 @@ def test_off_watches_nothing_and_says_so() -> None:
     day.quote(300.0, 0.2)
     day.quote(300.0, 1.5)
     day.tick()
-    assert not day.all(BaselineSet)
     assert not day.all(StopHit)
+    assert not day.all(StopArmed)
     assert day.state.said_state is not None
     assert "NOT PROTECTED" in day.state.said_state.protected_by
+
+
+@pytest.mark.parametrize("choice", ["open", "entry", "off"])
+def test_whatever_the_stop_is_measured_from_a_day_ends_with_its_summary(choice: str) -> None:
+    day = held_day(given=settings(stop={"baseline": choice}))
+    day.quote(402.0, 0.2)
+    day.at("16:01")
+    summary = day.newest(DaySummary)
+    assert summary.shares == 7500
+    assert summary.equity_usd == pytest.approx(summary.start_equity_usd + 7500 * 2.0)
 
 
 def test_the_capital_cap_bounds_the_baseline() -> None:
