@@ -8,7 +8,14 @@ key. What cannot be sold before the close is sold at the next open.
 from __future__ import annotations
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.core.risk_state import EXIT_RETRY_S_MAX, State, in_session, reference_price, shown_price
+from common.core.risk_state import (
+    EXIT_RETRY_S_MAX,
+    Plan,
+    State,
+    in_session,
+    reference_price,
+    shown_price,
+)
 from common.messages import (
     DONE_STATUSES,
     Exited,
@@ -21,6 +28,9 @@ from common.messages import (
     Session,
     SubmitOrder,
 )
+
+LOST_AFTER_NS = MINUTE_NS  # past an order's deadline, market time
+ATTEMPTS_MAX = 999  # what an intent's id has digits for
 
 EXTENDED_HOURS_NS = 4 * 60 * MINUTE_NS
 """Trading outside regular hours ends so long after the close, after an early one too."""
@@ -43,7 +53,7 @@ def decide(state: State, now: Now) -> list[Message]:
     """The exit order, its way round a silent executor, its end."""
     plan = state.exit
     if plan is not None:
-        done = _outcome(state)
+        done = _outcome(state) or _lost(state, now)
         if done or plan.status in DONE_STATUSES:
             return done
         waited_ns = now.host_ns - plan.asked_host_ns
@@ -88,9 +98,12 @@ def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | 
     if not (in_session(state, now) or after_hours):
         return None
     key = f"{session.day:%Y%m%d}"
+    attempt = state.exit_attempt.get(key, 0) + 1
+    if attempt > ATTEMPTS_MAX:
+        return None
     limit = round(price * (1.0 - state.settings.exit.after_hours_limit_fraction), 2)
     return Order(
-        intent_id=f"{key}-EXIT-{state.exit_attempt.get(key, 0) + 1}",
+        intent_id=f"{key}-EXIT-{attempt}",
         day=session.day,
         purpose="EXIT",
         reason=reason,
@@ -111,6 +124,29 @@ def _price(state: State) -> float | None:
     account = state.account
     known = (account.mark_usd, account.average_cost_usd) if account is not None else ()
     return next((usd for usd in (*known, reference_price(state)) if shown_price(usd)), None)
+
+
+def _lost(state: State, now: Now) -> list[Message]:
+    """A day order past its deadline that the gateway, compared with the broker, does not know: a
+    damaged journal has forgotten it, and nobody will ever say how it ended."""
+    plan, session, book = state.exit, state.session, state.book
+    if plan is None or session is None or book is None or "OrderBook" in state.silent:
+        return []
+    intent_id, late_ns = plan.order.intent_id, now.market_ns - plan.order.deadline_ns
+    known = not book.reconciled or intent_id in (*book.working, *book.unknown)
+    if known or late_ns < LOST_AFTER_NS or plan.status in DONE_STATUSES:
+        return []
+    return [_failed(state, session, plan, "the gateway does not know it any more")]
+
+
+def _failed(state: State, session: Session, plan: Plan, reason: str) -> ExitFailed:
+    return ExitFailed(
+        day=session.day,
+        intent_id=plan.order.intent_id,
+        shares_left=max(0, state.shares or 0),
+        rejected=plan.status == "REJECTED",
+        reason=reason,
+    )
 
 
 def _outcome(state: State) -> list[Message]:
@@ -148,13 +184,6 @@ def _outcome(state: State) -> list[Message]:
             )
         )
     if not filled:
-        out.append(
-            ExitFailed(
-                day=session.day,
-                intent_id=order.intent_id,
-                shares_left=state.shares if state.shares and state.shares > 0 else 0,
-                rejected=plan.status in ("REJECTED", "Inactive"),
-                reason=plan.reason or f"{plan.status} with {plan.filled} of {order.shares} filled",
-            )
-        )
+        ended = f"{plan.status} with {plan.filled} of {order.shares} filled"
+        out.append(_failed(state, session, plan, plan.reason or ended))
     return out

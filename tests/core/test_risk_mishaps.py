@@ -11,6 +11,7 @@ from common.messages import (
     BaselineSet,
     DaySummary,
     Equity,
+    ExitFailed,
     Flatten,
     Halt,
     Now,
@@ -138,6 +139,43 @@ def test_all_shares_taken_away_with_a_price_still_said_end_the_position() -> Non
     day.account()
     day.account(after_s=3.0)
     assert day.state.shares == 0
+
+
+# --- exits that nobody speaks of any more ------------------------------------------------------
+
+
+def test_an_exit_the_gateway_has_forgotten_leaves_anew_at_the_next_open() -> None:
+    day = held_day()
+    order = day.stopped_at(397.0)
+    day.update(order, "Submitted")
+    day.hear(day.book(working=(order.intent_id,)))
+    day.at("16:00:59")
+    day.hear(day.book(reconciled=False))
+    day.at("16:02:00")
+    assert not day.all(ExitFailed), "the gateway has not compared yet"
+    day.hear(day.book())
+    assert one(ExitFailed, day.all(ExitFailed)).intent_id == order.intent_id
+    day.next_session()
+    day.open_at()
+    assert one(PlaceOrder, day.all(PlaceOrder)[1:]).order.intent_id == "20260304-EXIT-1"
+
+
+def test_an_exit_the_gateway_still_knows_is_waited_for_past_its_deadline() -> None:
+    day = held_day()
+    order = day.stopped_at(397.0)
+    day.update(order, "Submitted")
+    day.hear(day.book(working=(order.intent_id,)))
+    day.at("16:05")
+    assert not day.all(ExitFailed)
+
+
+def test_exits_end_where_their_ids_would_no_longer_be_valid() -> None:
+    day = held_day()
+    day.given(lambda state: state.exit_attempt.update({"20260303": 998}))
+    order = day.stopped_at(397.0)
+    assert order.intent_id == "20260303-EXIT-999"
+    day.update(order, "DENIED", reason="no")
+    assert not of(PlaceOrder, day.ticks(200))
 
 
 # --- whose position it is ----------------------------------------------------------------------
