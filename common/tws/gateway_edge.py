@@ -49,6 +49,8 @@ class _Connection:
     rows: dict[tuple[str, str], str] = field(default_factory=dict)
     holdings: dict[int, tws.Holding] = field(default_factory=dict)
     refresh_begun: bool = False
+    downloaded: bool = False
+    """TWS has told the whole account once; before that its holdings may still lack."""
 
 
 class GatewayEdge:
@@ -305,11 +307,12 @@ class GatewayEdge:
 
     def _on_updateAccountTime(self, _stamp: str) -> None:  # noqa: N802 (the library's name)
         """Rows may stop here for a moment; a refresh is complete when it brought the equity."""
-        if self._at.refresh_begun:
+        if self._at.refresh_begun and self._at.downloaded:
             self._say_account()
 
     def _on_accountDownloadEnd(self, account: str) -> None:  # noqa: N802 (the library's name)
         if account == self._at.account:
+            self._at.downloaded = True
             self._say_account()
 
     def _say_account(self) -> None:
