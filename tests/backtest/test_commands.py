@@ -1,0 +1,121 @@
+"""`trader backtest` and `trader reproduce` as a person or a script meets them."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from services.sim_tws.market.sessions import Sessions
+from services.trader.app import app
+from tests.backtest.market import random_history
+
+METRICS = {
+    "cagr_pct", "max_drawdown_pct", "sharpe", "entries", "stops", "bear_exits", "trades_per_year",
+    "win_rate_pct", "worst_day_pct", "final_equity_usd",
+}  # fmt: skip
+SHORT = ["--fast", "3", "--slow", "8", "--history-slow-multiple", "1"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random walk over the real sessions of some months of 2024."""
+    folder = tmp_path_factory.mktemp("data")
+    made = random_history(11, 120)
+    days = [session.date for session in Sessions(date(2024, 1, 2), date(2024, 12, 31)).all]
+    head = "date,open,high,low,close,volume"
+    smh = [
+        f"{day},{row.open},{row.high},{row.low},{row.close},1"
+        for day, row in zip(days, made.smh, strict=False)
+    ]
+    vix = [f"{day},13.5,13.5,13.5,13.5,0" for day in days[:120]]
+    (folder / "SMH_daily.csv").write_text("\n".join([head, *smh]), encoding="utf-8")
+    (folder / "VIX_daily.csv").write_text("\n".join([head, *vix]), encoding="utf-8")
+    (folder / "FEDFUNDS_monthly.csv").write_text("date,rate\n2024-01-01,5.3\n", encoding="utf-8")
+    return folder
+
+
+def ask(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.output
+
+
+def answer(data: Path, *arguments: str) -> dict[str, Any]:
+    code, output = ask("backtest", "--data", str(data), *SHORT, "--json", *arguments)
+    assert code == 0, output
+    found: dict[str, Any] = json.loads(output)
+    return found
+
+
+def test_json_holds_settings_metrics_and_every_trade(data: Path) -> None:
+    found = answer(data, "--from", "2024-02-01", "--baseline", "entry")
+
+    assert set(found["metrics"]) == METRICS
+    assert found["settings"]["baseline"] == "entry"
+    assert found["from"] == "2024-02-01"
+    assert len(found["trades"]) == found["metrics"]["entries"] > 0
+
+
+def test_both_paths_answer_alike(data: Path) -> None:
+    assert answer(data, "--path", "event") == answer(data, "--path", "compiled")
+
+
+def test_gross_turns_costs_and_interest_off(data: Path) -> None:
+    found = answer(data, "--gross")
+
+    assert found["paid"]["interest_usd"] == found["paid"]["commission_usd"] == 0.0
+    assert answer(data)["paid"]["interest_usd"] > 0.0
+
+
+def test_one_leverage_drops_the_vix_tiers(data: Path) -> None:
+    trades = answer(data, "--leverage", "1.5")["trades"]
+
+    assert all(1.45 < trade["leverage"] <= 1.5 for trade in trades)
+
+
+def test_the_screen_shows_return_drawdown_and_worst_day_together(data: Path) -> None:
+    code, output = ask("backtest", "--data", str(data), *SHORT)
+
+    assert code == 0
+    assert all(word in output for word in ("CAGR", "max drawdown", "worst day"))
+
+
+def test_the_lookahead_check_says_how_often_it_cut(data: Path) -> None:
+    code, output = ask("backtest", "--data", str(data), *SHORT, "--lookahead-check")
+
+    assert code == 0
+    assert "no look-ahead: cut at 119 days" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--margin", "pm"], "off, regt, or pm:RATE"),
+        (["--vix-tiers", "12"], "LEVEL:LEVERAGE pairs"),
+        (["--fast", "9", "--slow", "8"], "must be smaller"),
+        (["--stop-pct", "90"], "stop.loss_fraction"),
+        (["--from", "2030-01-01"], "no session from 2030-01-01 on"),
+        (["--bars", "1min"], "SMH_1min.csv"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    data: Path, arguments: list[str], reason: str
+) -> None:
+    code, output = ask("backtest", "--data", str(data), *SHORT, *arguments)
+
+    assert code == 2
+    assert reason in output
+    assert len(output.splitlines()) == 1
+
+
+def test_bad_data_end_the_command_with_file_row_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "SMH_daily.csv").write_text("date,open\n", encoding="utf-8")
+
+    code, output = ask("reproduce", "--data", str(tmp_path))
+
+    assert code == 2
+    assert "SMH_daily.csv" in output

@@ -1,0 +1,79 @@
+"""The figures of a result, against sums done by hand."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from services.backtest.metrics import drawdown_of_largest_dollar_fall_pct, metrics
+from services.backtest.options import Options
+from services.backtest.result import ExitReason, Result, Trade
+
+DAY = date(2024, 1, 2)
+
+
+def result_of(*equity: float, trades: tuple[Trade, ...] = (), start: float = 100.0) -> Result:
+    return Result(
+        options=Options(start_equity_usd=start),
+        days=tuple(DAY + timedelta(days=at) for at in range(len(equity))),
+        equity_usd=np.array(equity),
+        leverage=np.zeros(len(equity)),
+        trades=trades,
+        interest_usd=0.0,
+        commission_usd=0.0,
+        dividend_usd=0.0,
+        fine_days=(),
+    )
+
+
+def trade(reason: ExitReason, profit_usd: float) -> Trade:
+    return Trade(DAY, 1.0, 1.0, 3.0, DAY if reason else None, 1.0, reason, 0.0, profit_usd)
+
+
+def test_growth_is_per_365_and_a_quarter_calendar_days() -> None:
+    result = replace(result_of(100.0, 121.0), days=(DAY, DAY + timedelta(days=1461 // 2)))
+
+    assert metrics(result).cagr_pct == pytest.approx((1.21 ** (365.25 / 730) - 1) * 100)
+
+
+def test_what_the_first_day_cost_is_part_of_growth_and_drawdown() -> None:
+    found = metrics(result_of(90.0, 90.0))
+
+    assert found.max_drawdown_pct == pytest.approx(10.0)
+    assert found.cagr_pct is not None
+    assert found.cagr_pct < -99.0
+
+
+def test_drawdown_is_the_largest_in_percent_not_in_dollars() -> None:
+    result = result_of(100.0, 60.0, 400.0, 300.0)
+
+    assert metrics(result).max_drawdown_pct == pytest.approx(40.0)
+    assert drawdown_of_largest_dollar_fall_pct(result) == pytest.approx(25.0)
+
+
+def test_sharpe_is_mean_over_sample_deviation_of_daily_returns() -> None:
+    returns = np.array([0.02, -0.01, 0.03])
+
+    found = metrics(result_of(*(100.0 * np.cumprod(np.concatenate(([1.0], 1.0 + returns))))))
+
+    assert found.sharpe == pytest.approx(returns.mean() / returns.std(ddof=1) * 252**0.5)
+    assert found.worst_day_pct == pytest.approx(-1.0)
+
+
+def test_trades_are_counted_by_why_they_ended_and_won_by_cash() -> None:
+    trades = (trade("stop", -1.0), trade("stop", 2.0), trade("bear", 3.0), trade("", 9.0))
+
+    found = metrics(result_of(100.0, 100.0, trades=trades))
+
+    assert (found.entries, found.stops, found.bear_exits) == (4, 2, 1)
+    assert found.win_rate_pct == pytest.approx(200.0 / 3.0)
+    assert found.trades_per_year == pytest.approx(4 * 365.25)
+
+
+def test_one_flat_day_has_no_ratios() -> None:
+    found = metrics(result_of(100.0))
+
+    assert found.cagr_pct is found.sharpe is found.win_rate_pct is found.worst_day_pct is None
