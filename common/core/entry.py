@@ -67,6 +67,8 @@ def decide(state: State, now: Now) -> list[Message]:
         return []
     if day.entry_over == day.last_refusal != "":
         return []  # said already, and nothing this session can change it
+    if now.market_ns < min(day.retry_ns, times.until_ns):
+        return []
     refusal = _refusal(state, now, times)
     wanted = _enter(state, now, session, times) if refusal is None else [refusal]
     return [message for message in wanted if not _said_before(day, message)]
@@ -274,7 +276,7 @@ def _refusal(state: State, now: Now, times: Window) -> EntryRefused | None:
         return no("stopped today, and entry.reentry_same_day is off", final=True)
     if state.exit is not None:
         return no("an exit is still under way")
-    if day.refusals >= state.settings.entry.retry_rejections_max:
+    if day.rejections >= state.settings.entry.retry_rejections_max:
         return no("the broker rejected the entry; none today", final=True)
     target = state.target
     if target is not None and target.day == session.day and target.leverage <= 0:

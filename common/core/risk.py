@@ -39,6 +39,7 @@ __all__ = ["State", "busy", "decide", "evolve", "ready", "start"]
 KEY_MAX = 70  # characters of a person's key that go into our own; a key holds 80
 RETURN_SHOWN_MAX = 100.0  # of an account that was all but wiped out
 SUMMARY_AFTER_NS = 5 * SECOND_NS
+ATTEMPTS_MAX = 20  # of an entry in one session, whoever refuses it
 RETRIED = ("REJECTED", "DENIED", "ABANDONED")
 """What is certain never to have been bought; a cancelled order was stopped on purpose."""
 NEVER_RETRIED = ("KID", "Key Information Document")
@@ -149,8 +150,14 @@ def _entry_outcome(state: State) -> list[Message]:
     if plan.status not in DONE_STATUSES:
         return []
     reason = f"{plan.status}: {plan.reason or 'no reason given'}"[:TEXT_MAX]
-    last = day.refusals + 1 >= state.settings.entry.retry_rejections_max
-    final = last or plan.status not in RETRIED or any(word in reason for word in NEVER_RETRIED)
+    rejections = day.rejections + (plan.status != "DENIED")
+    last = rejections >= state.settings.entry.retry_rejections_max
+    final = (
+        last
+        or day.refusals + 1 >= ATTEMPTS_MAX
+        or plan.status not in RETRIED
+        or any(word in reason for word in NEVER_RETRIED)
+    )
     return [EntryRefused(day=session.day, reason=reason, final=final)]
 
 

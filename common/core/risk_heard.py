@@ -68,6 +68,9 @@ from common.messages import (
     TargetPosition,
 )
 
+DENIED_PAUSE_NS = 15 * SECOND_NS
+"""Market time before an entry that our own gateway refused is tried again."""
+
 
 def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915  (one case a message: a table)
     """Folds one message into the state."""
@@ -166,6 +169,10 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
                 state.day.refusals_said.add(without_figures(message.reason))
                 if state.entry is not None and state.entry.status in DONE_STATUSES:
                     state.day.refusals += 1
+                    if state.entry.status == "DENIED":  # by our own gateway, perhaps for a moment
+                        state.day.retry_ns = now.market_ns + DENIED_PAUSE_NS
+                    else:
+                        state.day.rejections += 1
                     state.entry = None
                     state.preview, state.preview_asked = None, ""
                 if message.final:

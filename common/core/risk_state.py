@@ -98,6 +98,8 @@ class Day(Struct):
     entry_done: bool = False
     entry_over: str = ""
     refusals: int = 0
+    rejections: int = 0
+    retry_ns: int = 0
     stop_ns: int = 0
     start_equity_usd: float = 0.0
     gap_usd: float = 0.0

@@ -10,17 +10,19 @@ from common.core import staleness
 from common.messages import (
     BaselineSet,
     DaySummary,
+    EntryRefused,
     Equity,
     ExitFailed,
     Flatten,
     Halt,
     Now,
     PlaceOrder,
+    PreviewMargin,
     Resume,
     StopArmed,
     StopHit,
 )
-from tests.core.risk_play import CASH_USD, CLOSE_USD, RiskDay, held_day
+from tests.core.risk_play import CASH_USD, CLOSE_USD, RiskDay, held_day, settings
 from tests.playbook import of, one
 
 
@@ -193,6 +195,34 @@ def test_what_we_buy_is_ours_though_what_was_found_once_was_not() -> None:
     day.next_session()
     day.open_at()
     assert one(PlaceOrder, day.all(PlaceOrder)[-1:]).order.reason == "bear"
+
+
+# --- refused by our own gateway ----------------------------------------------------------------
+
+
+def test_what_our_gateway_denies_for_a_moment_is_entered_once_it_no_longer_does() -> None:
+    day = RiskDay()
+    day.open_at()
+    for attempt in (1, 2, 3):
+        order = one(PlaceOrder, day.asked_at(f"15:55:{attempt * 16 - 16:02d}")).order
+        assert order.intent_id == f"20260303-ENTRY-{attempt}"
+        assert not one(EntryRefused, day.update(order, "DENIED", reason="comparing")).final
+        assert not of(PlaceOrder, day.ticks(20)), "not at once"
+    assert one(PlaceOrder, day.asked_at("15:57")).order.intent_id == "20260303-ENTRY-4"
+
+
+def test_an_entry_that_is_denied_again_and_again_ends_for_the_day() -> None:
+    day = RiskDay(settings(entry={"test_entry": True}), at="09:29")
+    day.open_at()
+    for _ in range(20):
+        day.wait(16.0)
+        day.quote(CLOSE_USD)
+        day.account()
+        asked = of(PreviewMargin, day.ticks(2))
+        day.preview(asked[-1])
+        order = one(PlaceOrder, day.ticks(2)).order
+        refused = one(EntryRefused, day.update(order, "DENIED", reason="no"))
+    assert refused.final
 
 
 # --- what a journal must be able to hold -------------------------------------------------------
