@@ -9,6 +9,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Entry point of the `trader` script and of `python -m services.trader`."""
+    import signal  # noqa: PLC0415  the same as below
+
+    # A shell that starts it in the background has it ignore Ctrl+C, and `tail` would never end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     from services.trader.app import app  # noqa: PLC0415  the package stays cheap to import
 
     app()

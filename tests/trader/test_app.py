@@ -97,7 +97,10 @@ def test_tail_goes_on_until_it_is_stopped(var: Path) -> None:
         assert program.stdout is not None
         told = json.loads(program.stdout.readline())
         program.send_signal(signal.SIGINT)
-        assert program.wait(60) == 0
+        try:
+            assert program.wait(60) == 0
+        finally:
+            program.kill()
     assert (told["topic"], told["fact"]["mark_usd"]) == ("Quote", 408.39)
 
 

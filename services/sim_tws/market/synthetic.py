@@ -6,10 +6,11 @@ is that act; then `price_model` is free. There are no splits and no dividends.
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -34,11 +35,32 @@ FIRST_BEAR_SESSIONS = 25
 
 def synthetic(seed: int, start: date = DEFAULT_START) -> Market:
     """Eight years of history before `start` and thirty years after it, by that seed (>= 0)."""
-    sessions = Sessions(
+    sessions = _sessions_around(start)
+    return SessionMarket(SyntheticPrices(start, seed), sessions, seed)
+
+
+@lru_cache(maxsize=4)
+def _sessions_around(start: date) -> Sessions:
+    return Sessions(
         start.replace(year=start.year - YEARS_BEFORE, day=1),
         start.replace(year=start.year + YEARS_AFTER, day=1),
     )
-    return SessionMarket(SyntheticPrices(sessions, start, seed), sessions, seed)
+
+
+@lru_cache(maxsize=4)
+def _beginning(start: date, seed: int) -> tuple[tuple[Day, ...], bytes]:
+    """The history before the start, bent and scaled so that the opening act can follow it, and the
+    pickled model that goes on from there: markets of one seed share the work, never the state."""
+    sessions = _sessions_around(start)
+    rng = np.random.default_rng((seed, start.toordinal()))
+    model = PriceModel(rng, 100.0, VIX_MEAN, BULL, BULL.sessions_max)
+    before = sessions.before(start, len(sessions.all))
+    history = _bent([model.next_free(session) for session in before], model)
+    last = history[-1]
+    model.smh, model.vix = last.smh.close, last.vix.close
+    model.regime = BEAR
+    model.sessions_left = len(opening_act.ACT) + FIRST_BEAR_SESSIONS
+    return tuple(history), pickle.dumps(model)
 
 
 class SyntheticPrices:
@@ -46,11 +68,9 @@ class SyntheticPrices:
 
     actions: Sequence[tuple[date, Action]] = ()
 
-    def __init__(self, sessions: Sessions, start: date, seed: int) -> None:
-        self._sessions = sessions
-        self._start = start
-        rng = np.random.default_rng((seed, start.toordinal()))
-        self._model = PriceModel(rng, 100.0, VIX_MEAN, BULL, BULL.sessions_max)
+    def __init__(self, start: date, seed: int) -> None:
+        self._sessions = _sessions_around(start)
+        self._start, self._seed = start, seed
 
     def has(self, symbol: str, day: date) -> bool:  # noqa: ARG002 - every symbol, each session
         return self._sessions.on(day) is not None
@@ -64,21 +84,17 @@ class SyntheticPrices:
 
     @cached_property
     def _days(self) -> list[Day]:
-        """Begins as the history, bent and scaled so that the opening act can follow it."""
-        history = _bent([self._model.next_free(session) for session in self._history], self._model)
-        last = history[-1]
-        self._model.smh, self._model.vix = last.smh.close, last.vix.close
-        self._model.regime = BEAR
-        self._model.sessions_left = len(opening_act.ACT) + FIRST_BEAR_SESSIONS
-        return history
+        return list(_beginning(self._start, self._seed)[0])
 
     @cached_property
-    def _history(self) -> list[SessionTimes]:
-        return self._sessions.before(self._start, len(self._sessions.all))
+    def _model(self) -> PriceModel:
+        model = pickle.loads(_beginning(self._start, self._seed)[1])  # noqa: S301  (our own bytes)
+        assert isinstance(model, PriceModel)
+        return model
 
     def _next(self) -> Day:
         session = self._sessions.all[len(self._days)]
-        act_day = len(self._days) - len(self._history)
+        act_day = len(self._days) - len(_beginning(self._start, self._seed)[0])
         if act_day < len(opening_act.ACT):
             return self._model.next_scripted(opening_act.ACT[act_day], session)
         return self._model.next_free(session)
