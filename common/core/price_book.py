@@ -35,8 +35,8 @@ class Level(Struct):
 
         With nothing to compare it with, the first sample is a jump too.
         """
-        believed = _near(value, self.value, jump_fraction_max)
-        if not believed and _near(value, self.suspect, CONFIRM_FRACTION):
+        believed = near(value, self.value, jump_fraction_max)
+        if not believed and near(value, self.suspect, CONFIRM_FRACTION):
             believed = now_ns - self.suspect_ns >= CONFIRM_S * SECOND_NS
         elif not believed:
             self.suspect, self.suspect_ns = value, now_ns
@@ -98,7 +98,7 @@ class Book(Struct):
             mark = self.last
         if mark is None:
             return None
-        agree = mid is not None and _near(self.last, mid, data.agree_fraction_max)
+        agree = mid is not None and near(self.last, mid, data.agree_fraction_max)
         return Quote(
             tick_ns=now.market_ns, bid_usd=bid, ask_usd=ask, last_usd=self.last,
             mark_usd=mark, agree=agree, kind=kind, tick_host_ns=now.host_ns,
@@ -118,7 +118,8 @@ def narrow_mid(bid: float | None, ask: float | None, spread_fraction_max: float)
     return mid if ask - bid <= spread_fraction_max * mid else None
 
 
-def _near(value: float | None, other: float | None, fraction: float) -> bool:
+def near(value: float | None, other: float | None, fraction: float) -> bool:
+    """Whether both are known and no farther apart than that fraction of `other`."""
     return value is not None and other is not None and abs(value - other) <= fraction * other
 
 

@@ -24,6 +24,7 @@ from common.core.feed_state import (
     start,
 )
 from common.core.market_day import MINUTE_NS
+from common.core.price_book import near
 from common.core.rules import SECOND_NS
 from common.core.staleness import late
 from common.core.subscription import OPENING_S
@@ -50,6 +51,9 @@ EDGE_MESSAGES: tuple[type[Message], ...] = get_args(FeedMessage)
 
 VIX_REPEAT_NS = MINUTE_NS  # market time
 STATE_REPEAT_NS = SECOND_NS  # host time
+OPEN_FRACTION_MAX = 0.02
+"""An opening print farther from the first mid than this is a wild one: the stop of a whole day
+would be measured from it. Then the first mid serves."""
 
 
 def decide(state: State, now: Now, message: Message) -> list[Message]:
@@ -95,12 +99,15 @@ def _opening(state: State, now: Now) -> list[Message]:
     session, said = state.session, state.opening_said
     if session is None or (said is not None and said.official):
         return []
-    if state.open_usd is not None:
-        return [OpeningPrint(day=session.day, price_usd=state.open_usd, official=True)]
+    mid_usd, print_usd = state.first_mid_usd, state.open_usd
     waited_ns = now.market_ns - prices_from_ns(state, session)
-    wait_ns = state.settings.stop.opening_print_wait_s * SECOND_NS
-    if said is None and state.first_mid_usd is not None and waited_ns >= wait_ns:
-        return [OpeningPrint(day=session.day, price_usd=state.first_mid_usd, official=False)]
+    wait_over = waited_ns >= state.settings.stop.opening_print_wait_s * SECOND_NS
+    if print_usd is not None and (
+        wait_over if mid_usd is None else near(print_usd, mid_usd, OPEN_FRACTION_MAX)
+    ):
+        return [OpeningPrint(day=session.day, price_usd=print_usd, official=True)]
+    if said is None and mid_usd is not None and wait_over:
+        return [OpeningPrint(day=session.day, price_usd=mid_usd, official=False)]
     return []
 
 

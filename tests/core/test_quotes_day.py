@@ -176,11 +176,35 @@ def opening(play: FeedPlay) -> list[tuple[float, bool]]:
     return [(o.price_usd, o.official) for o in play.said if isinstance(o, OpeningPrint)]
 
 
-def test_the_official_opening_print_is_said_at_once() -> None:
+def test_the_official_opening_print_is_said_once_a_mid_bears_it_out() -> None:
     play = FeedPlay()
     play.at(OPEN_NS)
     play.smh((OPEN, 401.5), after_s=0.2)
+    assert opening(play) == []
+    play.smh((BID, 401.6), (ASK, 401.62), after_s=0.2)
+    play.smh((BID, 401.7), (ASK, 401.72), after_s=1.0)
     assert opening(play) == [(401.5, True)]
+
+
+def test_without_a_mid_the_official_print_is_said_after_the_wait() -> None:
+    play = FeedPlay()
+    play.at(OPEN_NS)
+    play.smh((OPEN, 401.5), after_s=0.2)
+    play.tick(after_s=4.7)
+    assert opening(play) == []
+    play.tick(after_s=0.1)
+    assert opening(play) == [(401.5, True)]
+
+
+@pytest.mark.parametrize("wild_usd", [440.0, 410.0, 390.0, 4000.0])
+def test_a_wild_opening_print_is_none_and_the_first_mid_serves(wild_usd: float) -> None:
+    play = FeedPlay()
+    play.at(OPEN_NS)
+    play.smh((OPEN, wild_usd), (BID, 400.0), (ASK, 400.02), after_s=0.2)
+    play.smh((BID, 400.1), (ASK, 400.12), after_s=1.5)
+    play.tick(after_s=5)
+    play.tick(after_s=60)
+    assert opening(play) == [(400.01, False)]
 
 
 def test_an_open_from_before_the_open_is_the_day_befores() -> None:
@@ -190,6 +214,7 @@ def test_an_open_from_before_the_open_is_the_day_befores() -> None:
     play.smh((OPEN, 395.0), after_s=0.2)  # a resubscription tells the old one again
     assert opening(play) == []
     play.smh((OPEN, 401.5), after_s=1)
+    play.tick(after_s=5)
     assert opening(play) == [(401.5, True)]
 
 
