@@ -58,6 +58,8 @@ def conditions(state: State, now: Now) -> Conditions:
         found["breached"] = ("page", f"BREACHED: {breached}")
     if shares > 0 and in_session(state, now):
         found.update(_unprotected(state, now, shares))
+    elif shares > 0:
+        found.update(_unsold(state, now, shares))
     found.update(_account_trouble(state, shares))
     if shares > 0 and state.exit_rejected:
         reason = state.exit_rejected[: TEXT_MAX - 200]
@@ -93,6 +95,18 @@ def _unprotected(state: State, now: Now, shares: int) -> Conditions:
         late_ns = now.market_ns - session.open_ns
         if late_ns > BEAR_EXIT_LATE_NS:
             found["bear-late"] = ("page", "the bear exit has not been sent a minute after the open")
+    return found
+
+
+def _unsold(state: State, now: Now, shares: int) -> Conditions:
+    """A position out of hours: an exit that the close cut off, an open that nobody announced."""
+    found: Conditions = {}
+    if state.session is None or now.market_ns >= state.session.next_open_ns:
+        text = f"{shares} shares held and no session times from the market feed"
+        found["no-session"] = ("page", f"{text}: the stop does not watch")
+    elif state.exit_failures and exits.wanted(state) in ("bear", "flatten"):
+        text = f"{shares} shares were not sold before the close"
+        found["unsold"] = ("page", f"{text}; the exit goes at the next open")
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import msgspec
 import pytest
 
 from common.clock import SECOND_NS
 from common.core import staleness
 from common.messages import (
+    Alert,
     BaselineSet,
     DaySummary,
     EntryRefused,
@@ -22,8 +25,19 @@ from common.messages import (
     StopArmed,
     StopHit,
 )
-from tests.core.risk_play import CASH_USD, CLOSE_USD, RiskDay, held_day, settings
+from tests.core.risk_play import (
+    CASH_USD,
+    CLOSE_USD,
+    TUESDAY,
+    WEDNESDAY,
+    RiskDay,
+    held_day,
+    session,
+    settings,
+)
 from tests.playbook import of, one
+
+THURSDAY = date(2026, 3, 5)
 
 
 def rebooted(day: RiskDay) -> None:
@@ -178,6 +192,34 @@ def test_exits_end_where_their_ids_would_no_longer_be_valid() -> None:
     assert order.intent_id == "20260303-EXIT-999"
     day.update(order, "DENIED", reason="no")
     assert not of(PlaceOrder, day.ticks(200))
+
+
+def test_an_exit_cut_off_by_the_close_pages_until_the_next_open() -> None:
+    day = held_day()
+    day.hear(Flatten(key="away", deadline_ns=0, by="me"))
+    order = one(PlaceOrder, day.tick(0.2)).order
+    day.update(order, "Submitted")
+    day.fill(order, 1000, CLOSE_USD)
+    day.at("16:00:01")
+    day.update(order, "Cancelled", 1000)
+    pages = of(Alert, day.tick(0.2))
+    assert [(page.code, page.level) for page in pages if page.raised] == [("unsold", "page")]
+    assert "6500 shares" in one(Alert, [page for page in pages if page.code == "unsold"]).text
+    day.next_session()
+    day.open_at()
+    assert one(PlaceOrder, day.all(PlaceOrder)[-1:]).order.shares == 6500
+    assert [p.raised for p in day.all(Alert) if p.code == "unsold"] == [True, False]
+
+
+def test_an_open_that_the_feed_does_not_announce_pages_while_shares_are_held() -> None:
+    day = held_day()
+    day.wait_until(day.hours.next_open_ns - SECOND_NS)
+    assert not [page for page in of(Alert, day.tick()) if page.code == "no-session"]
+    said = day.tick(1.0)
+    assert [page.level for page in of(Alert, said) if page.code == "no-session"] == ["page"]
+    day.hear(session(WEDNESDAY, TUESDAY, THURSDAY))
+    day.tick()
+    assert [page.raised for page in day.all(Alert) if page.code == "no-session"] == [True, False]
 
 
 # --- whose position it is ----------------------------------------------------------------------
