@@ -14,6 +14,9 @@ RUN_OPTIONS := \
 	$(if $(SEED),--seed $(SEED)) \
 	$(if $(filter-out 0,$(TEST_ENTRY)),--test-entry)
 
+# A restarted service must find its code compiled: compiling it again is time without a stop.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check bench docs lock clean
 
