@@ -186,13 +186,19 @@ def equity_usd(state: State, mark_usd: float) -> float:
 
 
 def stop_usd(state: State) -> float:
-    """The equity at which the stop fires. After a withdrawal the smaller base is the stricter."""
+    """The equity at which the stop fires. After a withdrawal the smaller base is the stricter.
+
+    Under `account.capital_usd_max` what the cap leaves unused is withdrawn first.
+    """
     base = state.baseline
     if base is None:
         return 0.0
+    unused_usd = 0.0
+    if state.settings.account.capital_usd_max > 0 and base.anchor_nlv_usd is not None:
+        unused_usd = max(0.0, base.anchor_nlv_usd - base.baseline_usd)
     return rules.stop_level(
         base.baseline_usd,
-        rules.risk_base(base.baseline_usd, state.flow_usd),
+        rules.risk_base(base.baseline_usd, state.flow_usd + unused_usd),
         state.settings.stop.loss_fraction,
     )
 

@@ -239,6 +239,26 @@ def test_what_we_buy_is_ours_though_what_was_found_once_was_not() -> None:
     assert one(PlaceOrder, day.all(PlaceOrder)[-1:]).order.reason == "bear"
 
 
+# --- a small strategy in a large account -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("moved_usd", "stop_usd"), [(-50_000.0, 9_800.0), (50_000.0, 9_800.0), (-995_000.0, 9_900.0)]
+)
+def test_what_the_cap_leaves_unused_may_come_and_go_without_moving_the_stop(
+    moved_usd: float, stop_usd: float
+) -> None:
+    capped = settings(account={"capital_usd_max": 10_000.0})
+    day = RiskDay(capped, held=75, cash_usd=CASH_USD - 75 * CLOSE_USD)
+    day.open_at()
+    day.account(after_s=1.0)
+    day.other_usd = moved_usd
+    day.account(after_s=1.0)
+    assert day.state.flow_usd == moved_usd
+    assert one(Equity, day.quote(399.9, 1.2)).stop_usd == pytest.approx(stop_usd)
+    assert not day.all(StopHit)
+
+
 # --- refused by our own gateway ----------------------------------------------------------------
 
 
