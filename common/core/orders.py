@@ -249,7 +249,7 @@ def _conditions(state: State, now: Now) -> dict[str, str]:
             continue
         if life.status == "UNKNOWN":
             found[f"unknown-{key}"] = f"order {key} is UNKNOWN: {life.reason or 'no proof yet'}"
-        elif not life.acknowledged and now.host_ns - life.since_host_ns > acknowledge_ns:
+        elif not (life.acknowledged or 0 <= now.host_ns - life.since_host_ns <= acknowledge_ns):
             found[f"dialog-{key}"] = f"no word of order {key}: is TWS waiting on a dialog?"
         if life.order.purpose == "EXIT" and now.market_ns - life.since_ns > unfilled_ns:
             left = life.order.shares - life.filled

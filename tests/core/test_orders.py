@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as drawn
 from hypothesis import strategies as st
 
+from common.clock import SECOND_NS
 from common.core import orders
 from common.core.orders import MOVES
 from common.messages import (
@@ -20,6 +21,7 @@ from common.messages import (
     BrokerLink,
     CancelOrder,
     Message,
+    Now,
     Order,
     OrderState,
     OrderStatus,
@@ -277,6 +279,14 @@ def test_an_order_that_is_not_acknowledged_in_five_seconds_pages_for_a_dialog_on
     assert (page.level, page.raised) == ("page", True)
     said = play.hear(update(ENTRY, "Submitted")) + play.ticks(5)
     assert [alert.raised for alert in alerts(said, "dialog")] == [False]
+
+
+def test_an_order_from_before_a_reboot_pages_for_a_dialog_too() -> None:
+    play = executor()
+    play.hear(place(ENTRY))
+    play.now = Now(market_ns=play.now.market_ns + 600 * SECOND_NS, host_ns=5 * SECOND_NS)
+    play.restart()
+    assert one(Alert, list(alerts(play.ticks(1), "dialog"))).raised
 
 
 def test_an_exit_unfilled_after_ten_seconds_pages_with_what_is_left() -> None:
