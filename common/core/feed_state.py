@@ -173,7 +173,6 @@ def _restart(state: State, settings: Settings) -> None:
     state.settings, state.smh, state.vix = settings, fresh.smh, fresh.vix
     state.book.clear()
     state.linked, state.link_problem, state.cut = False, "", False
-    state.feed_said_at = None  # host time of another boot tells nothing
     state.contract, state.history = Question(), Question()
     state.calendar = Question(good_ns=state.calendar.good_ns)
 

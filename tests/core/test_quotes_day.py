@@ -7,7 +7,6 @@ from datetime import date, timedelta
 import pytest
 from msgspec.structs import replace
 
-from common.clock import SECOND_NS
 from common.core import quotes
 from common.messages import (
     Alert,
@@ -16,7 +15,6 @@ from common.messages import (
     DataKind,
     FeedState,
     Message,
-    Now,
     OpeningPrint,
     Session,
     Started,
@@ -397,18 +395,3 @@ def test_a_restart_asks_anew_what_the_last_process_had_asked() -> None:
     assert not quotes.busy(play.state)
     assert quotes.ready(play.state) == "connecting to TWS"
     assert play.state.session is not None
-
-
-def test_after_a_reboot_the_newest_ticks_age_is_said_again_as_it_grows() -> None:
-    play = FeedPlay()
-    play.open_market()
-    play.now = Now(market_ns=play.now.market_ns + 60 * SECOND_NS, host_ns=5 * SECOND_NS)
-    play.restart()
-    play.said.clear()
-    play.hear(LinkUp(port=7497, server_version=176, accounts=("DU1234567",), next_order_id=1))
-    play.tick()
-    for _ in range(4):
-        play.smh((BID, 400.0), (ASK, 400.02), after_s=1.5)
-        play.tick()
-    newest = play.newest(FeedState)
-    assert play.now.market_ns - newest.tick_ns <= 2 * SECOND_NS
