@@ -19,7 +19,7 @@ from common.messages import (
     Session,
     Started,
 )
-from common.tws.link_messages import LinkDown, LinkUp
+from common.tws.link_messages import LinkDown
 from common.tws.market_messages import (
     ASK,
     BID,
