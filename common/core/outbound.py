@@ -174,6 +174,7 @@ def take_execution(state: State, report: ExecutionReport, *, history: bool = Fal
             liquidation=report.liquidation,
         )
     )
+    _say_commission(state, report.exec_id)
     if out is not None:
         out.perm_id = report.perm_id or out.perm_id
         _take_fill(state, out, shares, cost_usd)
@@ -181,11 +182,19 @@ def take_execution(state: State, report: ExecutionReport, *, history: bool = Fal
 
 
 def take_commission(state: State, report: CommissionCharged) -> None:
-    root, _ = execution_root(report.exec_id)
-    if state.commissions.get(report.exec_id) == report.commission_usd or root not in state.fills:
+    """What an execution cost; of one that a comparison has yet to bring it is kept until then."""
+    if state.commissions.get(report.exec_id) == report.commission_usd:
         return
     state.commissions[report.exec_id] = report.commission_usd
-    state.unsaid.append(Commission(exec_id=root, commission_usd=report.commission_usd))
+    if execution_root(report.exec_id)[0] in state.fills:
+        _say_commission(state, report.exec_id)
+
+
+def _say_commission(state: State, exec_id: str) -> None:
+    usd = state.commissions.get(exec_id)
+    if usd is not None:
+        root, _ = execution_root(exec_id)
+        state.unsaid.append(Commission(exec_id=root, commission_usd=usd))
 
 
 def take_error(state: State, error: TwsError) -> None:

@@ -176,6 +176,21 @@ def test_a_commission_is_said_once() -> None:
     assert said[0].exec_id == play.all(Fill)[0].exec_id
 
 
+def test_the_commission_of_a_fill_that_only_the_books_bring_is_not_lost() -> None:
+    play = ready()
+    sent = play.send(order())
+    play.link_down()
+    play.link_up(next_id=sent.order_id + 1)
+    done = play.execution(sent)
+    charged = tws.CommissionCharged(done.exec_id, 5.25)
+    play.hear(charged)
+    assert play.newest(Commission) is None
+    play.books(shares=1000, executions=(done,))
+    play.hear(charged)
+    said = play.all(Commission)
+    assert [(c.exec_id, c.commission_usd) for c in said] == [(play.newest(Fill).exec_id, 5.25)]
+
+
 def test_a_cancel_goes_out_once_and_is_believed_only_by_status() -> None:
     play = ready()
     sent = play.send(order())
