@@ -152,11 +152,13 @@ def price_looks_split(price_usd: float, reference_usd: float) -> bool:
 
     Within 7 % of the common ratios: prices move on the way, share counts do not.
     """
-    if reference_usd <= 0.0:
+    if reference_usd <= 0.0 or abs(price_usd - reference_usd) <= 0.25 * reference_usd:
         return False
-    ratio = price_usd / reference_usd
-    if abs(ratio - 1.0) <= 0.25:
-        return False
+    return is_split_of_price(price_usd / reference_usd)
+
+
+def is_split_of_price(ratio: float) -> bool:
+    """Whether a price stands to its reference in a ratio that splits come in, nearly."""
     return near_one_of(ratio, SHARE_RATIOS, 0.01) or near_one_of(ratio, PRICE_RATIOS, 0.07)
 
 

@@ -24,7 +24,7 @@ from common.core.stop import SPLIT_DAYS
 from services.backtest import costs
 from services.backtest.history import History
 from services.backtest.options import Options, margin_model
-from services.backtest.result import EXIT_REASONS, Result, Trade
+from services.backtest.result import EXIT_REASONS, Result, Trade, leverage_of
 from services.backtest.sheet import Floats, Ints, Sheet, lay_out
 
 VIX_TIERS = 8
@@ -38,21 +38,21 @@ STOPPED, BEAR, LIQUIDATED = 1, 2, 3
 # Columns of a trade's row.
 ENTRY_AT, ENTRY_USD, SHARES, LEVERAGE, EXIT_AT, EXIT_USD, REASON, STOP_USD, PROFIT_USD = range(9)
 COLUMNS = 9
-# The steps of a session, and their order when everything is decided at the close before it.
-NIGHT, OPENING, BEFORE_ENTRY, ENTERING, AFTER_ENTRY, CLOSING = range(6)
-STEPS = (NIGHT, OPENING, BEFORE_ENTRY, ENTERING, AFTER_ENTRY, CLOSING)
-AT_CLOSE_STEPS = (OPENING, ENTERING, NIGHT, BEFORE_ENTRY, AFTER_ENTRY, CLOSING)
 REGT_BUYING_POWER = 1.0 / REGT_INITIAL_FRACTION
+
+Base = tuple[float, int, float, float, int]
+"""A baseline: equity, shares, price, money from fills since, day number."""
 
 COMPILED_RULES = (
     rules.ema_alpha, rules.ema_step, rules.side_of, rules.leverage_for_vix, rules.shares_for,
     rules.profit_since, rules.stop_level, rules.risk_base, rules.unexplained,
-    rules.reference_price, rules.near_one_of, rules.price_looks_split, rules.stop_price,
+    rules.reference_price, rules.near_one_of, rules.is_split_of_price, rules.price_looks_split,
+    rules.stop_price,
     rules.margin_shares_max, rules.liquidation_price,
     costs.bought_at, costs.sold_at, costs.commission_usd, costs.interest_usd, costs.stop_fill,
 )  # fmt: skip
 for _rule in COMPILED_RULES:
-    register_jitable(_rule)
+    register_jitable(error_model="numpy")(_rule)
 
 
 def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,12 +68,12 @@ def _kept(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        unkept: Callable[..., Any] = numba.njit(function)
+        unkept: Callable[..., Any] = numba.njit(function, error_model="numpy")
         return unkept
     config: Any = numba.config
     usual, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        kept: Callable[..., Any] = numba.njit(function, cache=True)
+        kept: Callable[..., Any] = numba.njit(function, cache=True, error_model="numpy")
     finally:
         config.CACHE_DIR = usual
     return kept
@@ -87,7 +87,7 @@ def run_compiled(history: History, options: Options) -> Result:
 def run_sheet(sheet: Sheet, options: Options) -> Result:
     """The same on a sheet that is laid out already."""
     strategy = options.settings().strategy
-    trades, equity, leverage, paid = _compiled_loop(
+    trades, equity, paid = _compiled_loop(
         sheet.begin, strategy.history_slow_multiple * strategy.ema_slow, sheet.ordinal,
         sheet.open_usd, sheet.close_usd, sheet.entry_usd, sheet.vix,
         sheet.dividend_usd, sheet.night_factor,
@@ -99,7 +99,7 @@ def run_sheet(sheet: Sheet, options: Options) -> Result:
         options=options,
         days=sheet.days[sheet.begin :],
         equity_usd=equity[sheet.begin :],
-        leverage=leverage[sheet.begin :],
+        leverage=leverage_of(_values(trades, sheet, options), equity)[sheet.begin :],
         trades=tuple(_trade(row, sheet, parts) for row in trades),
         interest_usd=paid[0],
         commission_usd=paid[1],
@@ -128,6 +128,16 @@ def scalars(options: Options) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def _values(trades: Floats, sheet: Sheet, options: Options) -> Floats:
+    """Value held at each close. Decided at the close, an order leaves just after its mark."""
+    after = 1 if options.decide_at == "close" else 0
+    held = np.zeros(sheet.sessions)
+    for row in trades:
+        until = int(row[EXIT_AT]) + after * int(row[REASON] == BEAR)
+        held[int(row[ENTRY_AT]) + after : until if row[REASON] else sheet.sessions] = row[SHARES]
+    return held * sheet.close_usd
+
+
 def _trade(row: Floats, sheet: Sheet, parts: int) -> Trade:
     return Trade(
         entry_day=sheet.days[int(row[ENTRY_AT])],
@@ -140,6 +150,123 @@ def _trade(row: Floats, sheet: Sheet, parts: int) -> Trade:
         stop_usd=float(row[STOP_USD] * parts),
         profit_usd=float(row[PROFIT_USD]),
     )
+
+
+def _touched(
+    open_usd: float,
+    low_usd: float,
+    shares: int,
+    cash: float,
+    armed: bool,
+    base: Base,
+    stop_usd: float,
+    gap_at_open: bool,
+    margin_rate: float,
+) -> tuple[int, float, float]:
+    """Whether a bar ends the position: why (0: not), at what price, the stop's own price."""
+    base_usd, base_shares, base_price, base_flow, _ = base
+    touch = low_usd
+    forced = False
+    if margin_rate > 0.0:
+        held = margin_rate * (shares * open_usd)
+        liquidation = rules.liquidation_price(
+            cash + shares * open_usd - held, held, shares, open_usd
+        )
+        forced = liquidation > 0.0 and low_usd <= liquidation
+        if forced:
+            touch = min(open_usd, liquidation)
+    if armed:
+        equity = base_usd + rules.profit_since(shares, touch, base_shares, base_price, base_flow)
+        if equity <= stop_usd:
+            reference = rules.reference_price(shares, base_price, base_flow)
+            if not rules.price_looks_split(touch, reference):
+                level = rules.stop_price(equity, stop_usd, shares, touch)
+                return STOPPED, costs.stop_fill(open_usd, level, gap_at_open), level
+    return (LIQUIDATED, touch, 0.0) if forced else (0, 0.0, 0.0)
+
+
+def _affordable(
+    cash: float,
+    price_usd: float,
+    leverage: float,
+    margin_rate: float,
+    margin_buffer: float,
+    regt: bool,
+    regt_leverage_max: float,
+) -> int:
+    """Whole shares for all the cash at this leverage, under the margin rule."""
+    wanted = rules.shares_for(cash, leverage, price_usd)
+    if margin_rate == 0.0 or wanted < 1:
+        return wanted
+    held = margin_rate * (wanted * price_usd)
+    wanted = rules.margin_shares_max(wanted, 0.0, held, cash, margin_buffer * cash)
+    if regt:
+        wanted = min(wanted, rules.shares_for(cash, regt_leverage_max, price_usd))
+        wanted = min(wanted, rules.shares_for(cash, REGT_BUYING_POWER, price_usd))
+    return wanted
+
+
+def _anchored(
+    baseline: int,
+    cash: float,
+    shares: int,
+    opening_usd: float,
+    previous_usd: float,
+    today: int,
+    loss_fraction: float,
+    flow_fraction_max: float,
+    base: Base,
+    anchor_usd: float,
+    anchor_profit: float,
+) -> tuple[Base, bool, float]:
+    """A held position's baseline at the open: itself, whether armed, the stop's equity."""
+    base_usd, base_shares, base_price, base_flow, base_ordinal = base
+    if baseline == OFF:
+        return base, False, 0.0
+    flow = 0.0
+    if baseline == ENTRY:
+        profit = rules.profit_since(shares, previous_usd, base_shares, base_price, base_flow)
+        flow = rules.unexplained(
+            cash + shares * previous_usd, profit, anchor_usd, anchor_profit, flow_fraction_max
+        )
+    else:
+        price = previous_usd if baseline == PREVIOUS_CLOSE else opening_usd
+        reference = rules.reference_price(shares, base_price, base_flow)
+        if today - base_ordinal <= SPLIT_DAYS and rules.price_looks_split(price, reference):
+            return base, False, 0.0
+        base_usd = cash + shares * price
+        base = (base_usd, shares, price, 0.0, today)
+    return base, True, rules.stop_level(base_usd, rules.risk_base(base_usd, flow), loss_fraction)
+
+
+def _sold(
+    trade: Floats,
+    s: int,
+    reason: int,
+    at_usd: float,
+    level_usd: float,
+    cash: float,
+    shares: int,
+    slippage_bp: float,
+    commission_per_share: float,
+    paid_usd: float,
+    got_usd: float,
+) -> tuple[float, float]:
+    """Sells everything and completes the trade's row: cash after it, the commission."""
+    price = costs.sold_at(at_usd, slippage_bp)
+    fee = costs.commission_usd(shares, commission_per_share)
+    trade[EXIT_AT] = s
+    trade[EXIT_USD] = price
+    trade[REASON] = reason
+    trade[STOP_USD] = level_usd
+    trade[PROFIT_USD] = shares * price - fee - paid_usd + got_usd
+    cash += shares * price
+    cash -= fee
+    return cash, fee
+
+
+for _part in (_touched, _affordable, _anchored, _sold):
+    register_jitable(error_model="numpy")(_part)
 
 
 def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule, no objects)
@@ -175,181 +302,161 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     regt: bool,
     regt_leverage_max: float,
     margin_buffer: float,
-) -> tuple[Floats, Floats, Floats, tuple[float, float, float]]:
-    """Trades (one row each), equity and leverage by session, (interest, commission, dividends)."""
+) -> tuple[Floats, Floats, tuple[float, float, float]]:
+    """Trades (one row each), equity by session, (interest, commission, dividends).
+
+    What no later decision can see is left out: a baseline matters only while shares are held.
+    """
     sessions = len(close_usd)
-    equity = np.full(sessions, cash)
-    leverage = np.zeros(sessions)
-    trades = np.zeros((sessions - begin + 1, COLUMNS))
+    equity = np.empty(sessions)
+    equity[:begin] = cash
+    trades = np.empty((sessions - begin + 1, COLUMNS))  # room is taken only as rows are written
     count = 0
     interest_paid = commission_paid = dividends_got = 0.0
 
     shares = 0
     paid_usd = got_usd = 0.0
-    has_base = armed = False
-    base_ordinal = 0
-    base_usd = base_price = base_flow = anchor_usd = anchor_profit = flow = 0.0
-    base_shares = 0
+    armed = False
+    base = (0.0, 0, 0.0, 0.0, 0)
+    stop_usd = anchor_usd = anchor_profit = 0.0
 
     fast = slow = close_usd[0]
-    side = known = 0
-    for s in range(begin + 1 if at_close else begin, sessions):
-        while known < s:
-            fast = rules.ema_step(fast, close_usd[known], fast_span)
-            slow = rules.ema_step(slow, close_usd[known], slow_span)
-            side = rules.side_of(fast, slow, side)
-            known += 1
-        enough = s >= bars_needed
-        previous_usd = close_usd[s - 1] if s > 0 else close_usd[s]
-        opening_usd = previous_usd if at_close else open_usd[s]
-        stopped = liquidated = False
+    side = 0
+    for s in range(begin):
+        fast = rules.ema_step(fast, close_usd[s], fast_span)
+        slow = rules.ema_step(slow, close_usd[s], slow_span)
+        side = rules.side_of(fast, slow, side)
 
-        for step in AT_CLOSE_STEPS if at_close else STEPS:
-            reason = 0
-            at = s
-            level = selling_usd = 0.0
-            if step == NIGHT:
-                charge = costs.interest_usd(cash, night_factor[s])
-                credit = shares * dividend_usd[s]
-                cash -= charge
-                cash += credit
-                interest_paid += charge
-                dividends_got += credit
-                got_usd += credit
-                continue
-            if step == OPENING:
-                net_usd = cash + shares * previous_usd
-                profit = rules.profit_since(
-                    shares, previous_usd, base_shares, base_price, base_flow
-                )
-                flow = 0.0
-                if has_base:
-                    flow = rules.unexplained(
-                        net_usd, profit, anchor_usd, anchor_profit, flow_fraction_max
-                    )
-                armed = baseline == ENTRY
-                price = 0.0
-                recent = split = False
-                if shares > 0:
-                    price = previous_usd if baseline == PREVIOUS_CLOSE else opening_usd
-                    recent = has_base and ordinal[s] - base_ordinal <= SPLIT_DAYS
-                    reference = rules.reference_price(shares, base_price, base_flow)
-                    split = recent and rules.price_looks_split(price, reference)
-                if baseline != OFF and not (baseline == ENTRY and shares > 0) and not split:
-                    has_base = armed = True
-                    base_ordinal = ordinal[s]
-                    base_shares = shares
-                    base_price = price
-                    base_usd = cash + shares * base_price
-                    base_flow = flow = 0.0
-                    anchor_usd = net_usd
-                    anchor_profit = rules.profit_since(
-                        shares, previous_usd, base_shares, base_price, base_flow
-                    )
-                if bear_exit == NEXT_OPEN and side <= 0 and enough:
-                    reason, selling_usd = BEAR, opening_usd
-                    at = s - 1 if at_close else s
-            elif step in (BEFORE_ENTRY, AFTER_ENTRY):
-                i = bar_first[s] if step == BEFORE_ENTRY else bar_entry[s]
-                until = bar_entry[s] if step == BEFORE_ENTRY else bar_first[s + 1]
-                while shares > 0 and reason == 0 and i < until:
-                    touch = bar_low_usd[i]
-                    if margin_rate > 0.0:
-                        value = shares * bar_open_usd[i]
-                        held = margin_rate * value
-                        liquidation = rules.liquidation_price(
-                            cash + value - held, held, shares, bar_open_usd[i]
-                        )
-                        if liquidation > 0.0 and touch <= liquidation:
-                            reason = LIQUIDATED
-                            touch = selling_usd = min(bar_open_usd[i], liquidation)
-                    if armed:
-                        value = base_usd + rules.profit_since(
-                            shares, touch, base_shares, base_price, base_flow
-                        )
-                        stop = rules.stop_level(
-                            base_usd, rules.risk_base(base_usd, flow), loss_fraction
-                        )
-                        if value <= stop and not rules.price_looks_split(
-                            touch, rules.reference_price(shares, base_price, base_flow)
-                        ):
-                            reason = STOPPED
-                            level = rules.stop_price(value, stop, shares, touch)
-                            selling_usd = costs.stop_fill(bar_open_usd[i], level, gap_at_open)
-                    i += 1
-            elif step == ENTERING and bear_exit == NEXT_CLOSE and side <= 0 and enough:
-                reason, selling_usd = BEAR, entry_usd[s]
-            elif step == CLOSING and bear_exit == CLOSE and s + 1 >= bars_needed:
-                fast = rules.ema_step(fast, close_usd[s], fast_span)
-                slow = rules.ema_step(slow, close_usd[s], slow_span)
-                side = rules.side_of(fast, slow, side)
-                known += 1
-                if side <= 0:
-                    reason, selling_usd = BEAR, close_usd[s]
+    for s in range(begin, sessions):
+        barred = False  # no entry any more in this session
+        if shares > 0 or cash < 0.0:
+            charge = costs.interest_usd(cash, night_factor[s])
+            credit = shares * dividend_usd[s]
+            cash -= charge
+            cash += credit
+            interest_paid += charge
+            dividends_got += credit
+            got_usd += credit
 
-            if reason != 0 and shares > 0:
-                price = costs.sold_at(selling_usd, slippage_bp)
-                fee = costs.commission_usd(shares, commission_per_share)
-                cash += shares * price
-                cash -= fee
+        if shares > 0 and not at_close:
+            base, armed, stop_usd = _anchored(
+                baseline, cash, shares, open_usd[s], close_usd[s - 1], ordinal[s],
+                loss_fraction, flow_fraction_max, base, anchor_usd, anchor_profit,
+            )  # fmt: skip
+            if bear_exit == NEXT_OPEN and side <= 0:
+                cash, fee = _sold(
+                    trades[count], s, BEAR, open_usd[s], 0.0, cash, shares,
+                    slippage_bp, commission_per_share, paid_usd, got_usd,
+                )  # fmt: skip
                 commission_paid += fee
-                base_flow -= -shares * price
-                base_flow -= fee
-                trades[count, EXIT_AT] = at
-                trades[count, EXIT_USD] = price
-                trades[count, REASON] = reason
-                trades[count, STOP_USD] = level
-                trades[count, PROFIT_USD] = shares * price - fee - paid_usd + got_usd
                 count += 1
                 shares = 0
-                stopped = stopped or reason == STOPPED
-                liquidated = liquidated or reason == LIQUIDATED
-
-            if step != ENTERING or shares > 0 or side <= 0 or not enough:
-                continue
-            if liquidated or (stopped and not reentry):
-                continue
-            buying_usd = opening_usd if at_close else entry_usd[s]
-            level_vix = vix[s - 1] if at_close else vix[s]
-            times = rules.leverage_for_vix(level_vix, leverage_base, vix_below, vix_leverage)
-            wanted = rules.shares_for(cash, times, buying_usd)
-            if margin_rate > 0.0 and wanted > 0:
-                held = margin_rate * (wanted * buying_usd)
-                wanted = rules.margin_shares_max(wanted, 0.0, held, cash, margin_buffer * cash)
-                if regt:
-                    wanted = min(wanted, rules.shares_for(cash, regt_leverage_max, buying_usd))
-                    wanted = min(wanted, rules.shares_for(cash, REGT_BUYING_POWER, buying_usd))
-            if wanted < 1:
-                continue
-            shares = wanted
-            price = costs.bought_at(buying_usd, slippage_bp)
-            fee = costs.commission_usd(shares, commission_per_share)
-            if baseline != OFF:
-                has_base = armed = True
-                base_ordinal = ordinal[s]
-                base_usd, base_shares, base_price = cash, 0, 0.0
-                base_flow = flow = 0.0
-                base_flow -= shares * price
-                base_usd -= fee
-            trades[count, ENTRY_AT] = s - 1 if at_close else s
-            trades[count, ENTRY_USD] = price
-            trades[count, SHARES] = shares
-            trades[count, LEVERAGE] = shares * buying_usd / cash
-            cash -= shares * price
-            cash -= fee
-            commission_paid += fee
-            paid_usd, got_usd = shares * price + fee, 0.0
-            anchor_usd = cash + shares * buying_usd
-            anchor_profit = rules.profit_since(
-                shares, buying_usd, base_shares, base_price, base_flow
+        i = bar_first[s]
+        while shares > 0 and i < bar_entry[s]:
+            reached = armed and stop_usd >= base[0] + rules.profit_since(
+                shares, bar_low_usd[i], base[1], base[2], base[3]
             )
+            if reached or margin_rate > 0.0:
+                reason, at_usd, level = _touched(
+                    bar_open_usd[i], bar_low_usd[i], shares, cash,
+                    armed, base, stop_usd, gap_at_open, margin_rate,
+                )  # fmt: skip
+            else:  # most bars: above the stop, and nobody liquidates
+                reason, at_usd, level = 0, 0.0, 0.0
+            i += 1
+            if reason != 0:
+                cash, fee = _sold(
+                    trades[count], s, reason, at_usd, level, cash, shares,
+                    slippage_bp, commission_per_share, paid_usd, got_usd,
+                )  # fmt: skip
+                commission_paid += fee
+                count += 1
+                shares = 0
+                barred = not at_close and (reason == LIQUIDATED or not reentry)
 
+        if at_close:  # the next session begins here, with everything it decides
+            equity[s] = cash + shares * close_usd[s]
+            if s + 1 == sessions:
+                break
+            fast = rules.ema_step(fast, close_usd[s], fast_span)
+            slow = rules.ema_step(slow, close_usd[s], slow_span)
+            side = rules.side_of(fast, slow, side)
+            if shares > 0:
+                base, armed, stop_usd = _anchored(
+                    baseline, cash, shares, close_usd[s], close_usd[s], ordinal[s + 1],
+                    loss_fraction, flow_fraction_max, base, anchor_usd, anchor_profit,
+                )  # fmt: skip
+        if shares > 0 and side <= 0 and (at_close or bear_exit == NEXT_CLOSE):
+            cash, fee = _sold(
+                trades[count], s, BEAR, entry_usd[s], 0.0, cash, shares,
+                slippage_bp, commission_per_share, paid_usd, got_usd,
+            )  # fmt: skip
+            commission_paid += fee
+            count += 1
+            shares = 0
+        closes = s + 1 if at_close else s
+        if shares == 0 and side > 0 and not barred and closes >= bars_needed:
+            leverage = rules.leverage_for_vix(vix[s], leverage_base, vix_below, vix_leverage)
+            shares = _affordable(
+                cash, entry_usd[s], leverage, margin_rate, margin_buffer, regt, regt_leverage_max
+            )
+            if shares > 0:
+                price = costs.bought_at(entry_usd[s], slippage_bp)
+                fee = costs.commission_usd(shares, commission_per_share)
+                armed = baseline != OFF
+                base_usd = cash - fee
+                base = (base_usd, 0, 0.0, 0.0 - shares * price, ordinal[closes])
+                stop_usd = rules.stop_level(base_usd, rules.risk_base(base_usd, 0.0), loss_fraction)
+                trades[count] = 0.0
+                trades[count, ENTRY_AT] = s
+                trades[count, ENTRY_USD] = price
+                trades[count, SHARES] = shares
+                trades[count, LEVERAGE] = shares * entry_usd[s] / cash
+                cash -= shares * price
+                cash -= fee
+                commission_paid += fee
+                paid_usd, got_usd = shares * price + fee, 0.0
+                anchor_usd = cash + shares * entry_usd[s]
+                anchor_profit = rules.profit_since(shares, entry_usd[s], 0, 0.0, base[3])
+        if at_close:
+            continue
+
+        i = bar_entry[s]
+        while shares > 0 and i < bar_first[s + 1]:
+            reached = armed and stop_usd >= base[0] + rules.profit_since(
+                shares, bar_low_usd[i], base[1], base[2], base[3]
+            )
+            if reached or margin_rate > 0.0:
+                reason, at_usd, level = _touched(
+                    bar_open_usd[i], bar_low_usd[i], shares, cash,
+                    armed, base, stop_usd, gap_at_open, margin_rate,
+                )  # fmt: skip
+            else:  # most bars: above the stop, and nobody liquidates
+                reason, at_usd, level = 0, 0.0, 0.0
+            i += 1
+            if reason != 0:
+                cash, fee = _sold(
+                    trades[count], s, reason, at_usd, level, cash, shares,
+                    slippage_bp, commission_per_share, paid_usd, got_usd,
+                )  # fmt: skip
+                commission_paid += fee
+                count += 1
+                shares = 0
+        fast = rules.ema_step(fast, close_usd[s], fast_span)
+        slow = rules.ema_step(slow, close_usd[s], slow_span)
+        side = rules.side_of(fast, slow, side)
+        if shares > 0 and side <= 0 and bear_exit == CLOSE:
+            cash, fee = _sold(
+                trades[count], s, BEAR, close_usd[s], 0.0, cash, shares,
+                slippage_bp, commission_per_share, paid_usd, got_usd,
+            )  # fmt: skip
+            commission_paid += fee
+            count += 1
+            shares = 0
         equity[s] = cash + shares * close_usd[s]
-        if equity[s] > 0.0:
-            leverage[s] = shares * close_usd[s] / equity[s]
     if shares > 0:
         count += 1
-    return trades[:count], equity, leverage, (interest_paid, commission_paid, dividends_got)
+    return trades[:count].copy(), equity, (interest_paid, commission_paid, dividends_got)
 
 
 _compiled_loop = _kept(_loop)

@@ -38,7 +38,7 @@ from common.messages import (
 from services.backtest.bar_broker import BarBroker
 from services.backtest.history import History
 from services.backtest.options import Options
-from services.backtest.result import Result
+from services.backtest.result import Result, leverage_of
 from services.backtest.sheet import Sheet, lay_out
 
 HOST_NS = 1
@@ -89,21 +89,19 @@ class _Run:
     def result(self) -> Result:
         sheet, begin = self.sheet, self.sheet.begin
         equity = np.full(sheet.sessions - begin, self.options.start_equity_usd)
-        leverage = np.zeros(sheet.sessions - begin)
+        values = np.zeros(sheet.sessions - begin)
         self._introduce()
         for s in range(begin + 1 if self.at_close else begin, sheet.sessions):
             self._session(s)
-            value = self.broker.shares * self.closes[s]
-            equity[s - begin] = self.broker.cash_usd + value
-            if equity[s - begin] > 0.0:
-                leverage[s - begin] = value / equity[s - begin]
+            values[s - begin] = self.broker.shares * self.closes[s]
+            equity[s - begin] = self.broker.cash_usd + values[s - begin]
         broker = self.broker
         still = broker.open_trade()
         return Result(
             options=self.options,
             days=sheet.days[begin:],
             equity_usd=equity,
-            leverage=leverage,
+            leverage=leverage_of(values, equity),
             trades=(*broker.trades, *([still] if still else [])),
             interest_usd=broker.interest_usd,
             commission_usd=broker.commission_usd,

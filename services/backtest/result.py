@@ -50,3 +50,12 @@ class Result(Struct, frozen=True):
     commission_usd: float
     dividend_usd: float
     fine_days: tuple[date, ...]
+
+
+def leverage_of(
+    values_usd: NDArray[np.float64], equity_usd: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Value held as a multiple of equity; 0 where nothing is left."""
+    leverage = np.zeros(len(values_usd))
+    np.divide(values_usd, equity_usd, out=leverage, where=equity_usd > 0.0)
+    return leverage
