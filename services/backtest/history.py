@@ -8,6 +8,7 @@ SMH_5min.csv. The reader and its refusals are the ones of the simulated TWS's re
 from __future__ import annotations
 
 import csv
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -42,7 +43,7 @@ class Quotation:
     values: tuple[float, ...] = ()
 
     def until(self, last: date) -> Quotation:
-        count = sum(1 for day in self.days if day <= last)
+        count = bisect_right(self.days, last)
         return Quotation(self.days[:count], self.values[:count])
 
 
@@ -68,7 +69,7 @@ class History:
 
     def until(self, last: date) -> History:
         """The history as it was known at the close of `last`."""
-        count = sum(1 for row in self.smh if row.date <= last)
+        count = bisect_right(self.smh, last, key=lambda row: row.date)
         return replace(
             self,
             sessions=self.sessions[:count],

@@ -7,7 +7,8 @@ published figures did.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -65,6 +66,7 @@ def lay_out(history: History, options: Options) -> Sheet:
     begin = bisect_left(days, options.first) if options.first else 0
     if begin >= len(days):
         raise OptionsError(f"no session from {options.first} on: the data end on {days[-1]}")
+    ordinal = _ordinals(days)
     part = 1.0 / options.parts_per_share
     scale = _adjustment(history, options) * part
     smh = history.smh
@@ -76,16 +78,16 @@ def lay_out(history: History, options: Options) -> Sheet:
         dividends = np.zeros(len(days))
     return Sheet(
         days=tuple(days),
-        ordinal=np.array([day.toordinal() for day in days], dtype=np.int64),
+        ordinal=ordinal,
         begin=begin,
         opens_ns=np.array([session.open_ns for session in history.sessions], dtype=np.int64),
         closes_ns=np.array([session.close_ns for session in history.sessions], dtype=np.int64),
         open_usd=opens,
         close_usd=closes,
         entry_usd=bars.entry_usd,
-        vix=np.array([_known(history.vix, day, 0.0) for day in days]),
+        vix=_known(history.vix, ordinal, 0.0),
         dividend_usd=dividends,
-        night_factor=_night_factors(history, options),
+        night_factor=_night_factors(history.rates, ordinal, options),
         bar_first=bars.first,
         bar_entry=bars.entry,
         bar_ns=bars.ns,
@@ -119,23 +121,31 @@ def _adjustment(history: History, options: Options) -> Floats:
     return np.array([adjusted[row.date] / row.close for row in history.smh])
 
 
-def _known(series: Quotation, day: date, unknown: float) -> float:
-    """The value of that day, else the last known before it."""
-    index = bisect_right(series.days, day)
-    return series.values[index - 1] if index else unknown
+def _ordinals(days: Sequence[date]) -> Ints:
+    return np.array([day.toordinal() for day in days], dtype=np.int64)
 
 
-def _night_factors(history: History, options: Options) -> Floats:
-    days = history.days
-    factors = np.zeros(len(days))
+def _known(series: Quotation, ordinal: Ints, unknown: float) -> Floats:
+    """By day its own value, else the last known before it."""
+    if not series.days:
+        return np.full(len(ordinal), unknown)
+    index = np.searchsorted(_ordinals(series.days), ordinal, side="right") - 1
+    return np.where(index >= 0, np.array(series.values)[np.maximum(index, 0)], unknown)
+
+
+def _night_factors(rates: Quotation, ordinal: Ints, options: Options) -> Floats:
+    """Interest for the night before each session, at the rate of the evening."""
+    factors = np.zeros(len(ordinal))
     if not options.interest:
         return factors
-    if not history.rates.days:
+    if not rates.days:
         raise OptionsError("no FEDFUNDS_monthly.csv among the data: add it, or --no-interest")
-    for index in range(1, len(days)):
-        night = (days[index] - days[index - 1]).days
-        rate = _known(history.rates, days[index - 1], history.rates.values[0])
-        factors[index] = costs.night_factor(rate, options.interest_spread_pct, night)
+    evening = _known(rates, ordinal[:-1], rates.values[0]).tolist()
+    nights = np.diff(ordinal).tolist()
+    spread = options.interest_spread_pct
+    factors[1:] = [
+        costs.night_factor(rate, spread, days) for rate, days in zip(evening, nights, strict=True)
+    ]
     return factors
 
 
@@ -155,6 +165,19 @@ def _bars(history: History, options: Options, scale: Floats, closes: Floats) -> 
     With intraday bars the entry's price is the opening price of the bar that begins then, else the
     close of the last one before.
     """
+    if not history.intraday:
+        count = len(closes)
+        return _Bars(
+            first=np.arange(count + 1, dtype=np.int64),
+            entry=np.arange(1, count + 1, dtype=np.int64),
+            ns=np.array(
+                [_middle_ns(session.open_ns, session.close_ns) for session in history.sessions],
+                dtype=np.int64,
+            ),
+            open_usd=np.array([row.open for row in history.smh]) * scale,
+            low_usd=np.array([row.low for row in history.smh]) * scale,
+            entry_usd=closes,
+        )
     entry_before_ns = int(options.settings().entry.minutes_before_close * MINUTE_NS)
     first, entry = [0], []
     ns: list[int] = []
@@ -164,7 +187,7 @@ def _bars(history: History, options: Options, scale: Floats, closes: Floats) -> 
     for index, (row, session) in enumerate(zip(history.smh, history.sessions, strict=True)):
         fine = history.intraday.get(row.date, ())
         if not fine:
-            ns.append((session.open_ns + session.close_ns) // 2)
+            ns.append(_middle_ns(session.open_ns, session.close_ns))
             opens.append(row.open * scale[index])
             lows.append(row.low * scale[index])
             entry.append(len(ns))
@@ -185,3 +208,8 @@ def _bars(history: History, options: Options, scale: Floats, closes: Floats) -> 
         np.array(first, dtype=np.int64), np.array(entry, dtype=np.int64),
         np.array(ns, dtype=np.int64), np.array(opens), np.array(lows), prices,
     )  # fmt: skip
+
+
+def _middle_ns(open_ns: int, close_ns: int) -> int:
+    """The instant a daily bar is judged at: after the open, before the entry."""
+    return (open_ns + close_ns) // 2
