@@ -13,6 +13,7 @@ from services.backtest.history import History
 from services.backtest.hold import buy_and_hold
 from services.backtest.metrics import Metrics, drawdown_of_largest_dollar_fall_pct, metrics
 from services.backtest.options import Options, gross
+from services.backtest.picture import Curve
 from services.backtest.result import Result
 
 WINDOW = (date(2022, 7, 5), date(2026, 1, 30))
@@ -39,6 +40,15 @@ PUBLISHED_RULES = gross(
 """What the published figures rest on; docs/research.md lists each deviation from the document."""
 PM_RATE = "pm:0.30"  # IB's stressed rate of a concentrated portfolio-margin position
 
+DRAWN = (
+    "document's rules, gross",
+    "with interest, commission, 2 bp slippage",
+    "with interest, commission, 10 bp slippage",
+    "defaults, no stop",
+    "buy and hold",
+)
+"""The rows in the picture, beside the rules that produced the published figures."""
+
 
 class Row(NamedTuple):
     """One line of the table. The published line has None where nothing was published."""
@@ -62,6 +72,8 @@ class Reproduction(NamedTuple):
     rows: tuple[Row, ...]
     compared: tuple[Compared, ...]
     paragraph: str
+    curves: tuple[Curve, ...]
+    """Equity over the published window, for the picture."""
 
 
 def reproduce(history: History) -> Reproduction:
@@ -81,12 +93,14 @@ def reproduce(history: History) -> Reproduction:
             found | {"max_drawdown_pct": in_dollars},
         ),
     ]
+    curves = [_curve("rules behind the published figures", under_its_rules)]
     for name, first, last in _periods(history):
-        rows += [
-            Row(what, name, _figures(run(history, replace(options, first=first, last=last))))
-            for what, options, run in _variants()
-        ]
-    return Reproduction(tuple(rows), compared, _paragraph(rows, history))
+        for what, options, run in _variants():
+            result = run(history, replace(options, first=first, last=last))
+            rows.append(Row(what, name, _figures(result)))
+            if (first, last) == WINDOW and what in DRAWN:
+                curves.append(_curve(what, result))
+    return Reproduction(tuple(rows), compared, _paragraph(rows, history), tuple(curves))
 
 
 Run = Callable[[History, Options], Result]
@@ -122,6 +136,10 @@ def _periods(history: History) -> list[tuple[str, date, date]]:
         begin = max(date(year, 1, 1), first)
         periods.append((f"from {year}", begin, last))
     return periods
+
+
+def _curve(name: str, result: Result) -> Curve:
+    return Curve(name, result.days, tuple(result.equity_usd.tolist()))
 
 
 def _figures(result: Result) -> dict[str, float | None]:

@@ -15,6 +15,7 @@ from services.trader.output import show, show_json
 
 if TYPE_CHECKING:
     from services.backtest.options import Options
+    from services.backtest.reproduce import Reproduction
 
 BESIDE_US = Path(__file__).resolve().parents[3] / "shared" / "data"
 """Where the data lie when they lie beside the repository."""
@@ -115,7 +116,13 @@ def backtest(
         return _backtest(_folder(data), options, path, as_json=as_json)
 
 
-def reproduce(data: DataDir = None, as_json: Json = False) -> ExitCode:
+def reproduce(
+    data: DataDir = None,
+    picture: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Also draw the equity curves: an SVG file.")
+    ] = None,
+    as_json: Json = False,
+) -> ExitCode:
     """The published figures, the rules behind them, and the document's own rules beside them."""
     with _plain_errors():
         from services.backtest import history  # noqa: PLC0415  (numba is slow to load)
@@ -123,11 +130,24 @@ def reproduce(data: DataDir = None, as_json: Json = False) -> ExitCode:
         from services.trader import research_tables  # noqa: PLC0415  (the same)
 
         found = rows(history.load(_folder(data)))
+        if picture is not None:
+            _draw(found, picture)
         if as_json:
             show_json(research_tables.reproduction_as_json(found))
         else:
             show(research_tables.reproduction_on_screen(found))
     return ExitCode.OK
+
+
+def _draw(found: Reproduction, file: Path) -> None:
+    from services.backtest.picture import svg  # noqa: PLC0415  (slow to load)
+
+    days = found.curves[0].days
+    title = f"$100,000, {days[0]} to {days[-1]}: the published rules and the document's own"
+    try:
+        file.write_text(svg(title, found.curves), encoding="utf-8")
+    except OSError as error:
+        raise CommandError(ExitCode.USAGE, f"{file}: {error.strerror}") from error
 
 
 def _folder(given: Path | None) -> Path:

@@ -62,3 +62,9 @@ def test_the_paragraph_prints_no_return_without_drawdown_and_worst_day(
 ) -> None:
     assert "drawdown" in reproduced.paragraph
     assert "worst day" in reproduced.paragraph
+
+
+def test_the_picture_shows_the_window_from_one_start(reproduced: Reproduction) -> None:
+    assert len(reproduced.curves) == 6
+    assert {curve.days for curve in reproduced.curves} == {reproduced.curves[0].days}
+    assert all(curve.equity_usd[0] == pytest.approx(1e5, rel=0.01) for curve in reproduced.curves)
