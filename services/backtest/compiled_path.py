@@ -38,6 +38,7 @@ STOPPED, BEAR, LIQUIDATED = 1, 2, 3
 # Columns of a trade's row.
 ENTRY_AT, ENTRY_USD, SHARES, LEVERAGE, EXIT_AT, EXIT_USD, REASON, STOP_USD, PROFIT_USD = range(9)
 COLUMNS = 9
+TRADES_AT_FIRST = 256  # rows; doubled when they are full
 REGT_BUYING_POWER = 1.0 / REGT_INITIAL_FRACTION
 
 Base = tuple[float, int, float, float, int]
@@ -310,7 +311,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     sessions = len(close_usd)
     equity = np.empty(sessions)
     equity[:begin] = cash
-    trades = np.empty((sessions - begin + 1, COLUMNS))  # room is taken only as rows are written
+    trades = np.empty((TRADES_AT_FIRST, COLUMNS))
     count = 0
     interest_paid = commission_paid = dividends_got = 0.0
 
@@ -407,6 +408,8 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                 base_usd = cash - fee
                 base = (base_usd, 0, 0.0, 0.0 - shares * price, ordinal[closes])
                 stop_usd = rules.stop_level(base_usd, rules.risk_base(base_usd, 0.0), loss_fraction)
+                if count == len(trades):
+                    trades = np.concatenate((trades, np.empty_like(trades)))
                 trades[count] = 0.0
                 trades[count, ENTRY_AT] = s
                 trades[count, ENTRY_USD] = price
