@@ -36,7 +36,7 @@ run: $(READY) ## the whole system, on the simulated TWS; BROKER=tws: on a real o
 	@exec $(BIN)/python -m services.run $(RUN_OPTIONS)
 
 test: $(READY) ## all tests: no network, no real TWS
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile
 
 check: $(READY) ## formatting, lint and types
 	$(BIN)/ruff format --check .

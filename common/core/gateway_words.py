@@ -70,10 +70,10 @@ def _link_state(state: State) -> tuple[LinkState, str]:
         return "locked", state.mode_reason
     if at.degraded:
         return "degraded", "TWS has lost its connection to IB"
-    if not at.reconciled:
-        return "reconciling", state.snapshots.failure or "comparing with the broker's books"
     if at.instrument:
         return "reconciling", at.instrument
+    if not at.reconciled:
+        return "reconciling", state.snapshots.failure or "comparing with the broker's books"
     if not at.refreshed:
         return "reconciling", "the account was not reported yet"
     return "ready", ""

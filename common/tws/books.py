@@ -26,6 +26,7 @@ class Books:
     def __init__(self, number: int, begun_ns: int, executions_request: int) -> None:
         self.number = number
         self.executions_request = executions_request
+        self.asked = False
         self.open_orders: list[OpenOrder] = []
         self.statuses: list[StatusReport] = []
         self.completed: list[CompletedOrder] = []

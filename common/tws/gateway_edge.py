@@ -124,14 +124,23 @@ class GatewayEdge:
         if not self._connection.connected:
             self._say(tws.SnapshotFailed(effect.number, "no connection"))
             return
+        books = Books(effect.number, host_ns(), self._ib.client.getReqId())
+        self._at.books = books
+        if self._at.con_id:
+            self._ask_books(books)
+        timeout_s = self._settings.broker.request_timeout_s
+        asyncio.get_running_loop().call_later(timeout_s, self._give_up, books)
+
+    def _ask_books(self, books: Books) -> None:
+        """Only once our instrument's contract id is known: others may bear its symbol."""
+        if books.asked:
+            return
+        books.asked = True
         client = self._ib.client
-        books = self._at.books = Books(effect.number, host_ns(), client.getReqId())
         client.reqAllOpenOrders()
         client.reqCompletedOrders(apiOnly=False)
         client.reqPositions()
-        client.reqExecutions(books.executions_request, ExecutionFilter(acctCode=effect.account))
-        timeout_s = self._settings.broker.request_timeout_s
-        asyncio.get_running_loop().call_later(timeout_s, self._give_up, books)
+        client.reqExecutions(books.executions_request, ExecutionFilter(acctCode=self._at.account))
 
     def _give_up(self, books: Books) -> None:
         if self._at.books is books:
@@ -150,7 +159,6 @@ class GatewayEdge:
         ib, strategy = self._ib, self._settings.strategy
         self._at.account = account
         try:
-            ib.client.reqAccountUpdates(subscribe=True, acctCode=account)
             details = await asyncio.wait_for(
                 ib.reqContractDetailsAsync(orders.wanted_contract(strategy)),
                 self._settings.broker.request_timeout_s,
@@ -165,6 +173,9 @@ class GatewayEdge:
             return
         self._at.con_id, contract = found.popitem()
         self._say(tws.ContractKnown(self._at.con_id, contract.symbol, contract.primaryExchange))
+        ib.client.reqAccountUpdates(subscribe=True, acctCode=account)
+        if self._at.books is not None:
+            self._ask_books(self._at.books)
         self._subscribe_price(ib)
         self._subscribe_pnl(ib)
 
@@ -226,7 +237,7 @@ class GatewayEdge:
             if reply is not None:
                 self._say(reply)
             return
-        report = orders.open_order(order_id, contract, order, state)
+        report = orders.open_order(order_id, contract, order, state, self._at.con_id)
         if self._at.books is not None:
             self._at.books.open_orders.append(report)
         self._say(report)
@@ -248,13 +259,14 @@ class GatewayEdge:
 
     def _on_completedOrder(self, contract: Any, order: Any, state: Any) -> None:  # noqa: N802 (the library's name)
         if self._at.books is not None:
-            self._at.books.completed.append(orders.completed_order(contract, order, state))
+            report = orders.completed_order(contract, order, state, self._at.con_id)
+            self._at.books.completed.append(report)
 
     def _on_completedOrdersEnd(self) -> None:  # noqa: N802 (the library's name)
         self._ended(COMPLETED)
 
     def _on_execDetails(self, request_id: int, contract: Any, execution: Any) -> None:  # noqa: N802 (the library's name)
-        report = orders.execution_report(contract, execution)
+        report = orders.execution_report(contract, execution, self._at.con_id)
         if report is None:
             log.warning("an execution without price or shares: %s", execution)
         elif self._at.books is not None and request_id == self._at.books.executions_request:
@@ -272,7 +284,7 @@ class GatewayEdge:
             self._say(tws.CommissionCharged(orders.word(report.execId), charged))
 
     def _on_position(self, account: str, contract: Any, shares: float, cost: float) -> None:
-        report = orders.position_report(account, contract, shares, cost)
+        report = orders.position_report(account, contract, shares, cost, self._at.con_id)
         if self._at.books is not None:
             self._at.books.positions[f"{account} {contract.conId}"] = report
         self._say(report)
@@ -302,7 +314,7 @@ class GatewayEdge:
         _unrealized: float, _realized: float, account: str,
     ) -> None:  # fmt: skip
         if account == self._at.account:
-            row = orders.holding(contract, shares, price, value, average_cost)
+            row = orders.holding(contract, shares, price, value, average_cost, self._at.con_id)
             self._at.holdings[contract.conId] = row
 
     def _on_updateAccountTime(self, _stamp: str) -> None:  # noqa: N802 (the library's name)

@@ -83,14 +83,14 @@ def ib_what_if(shares: int, account: str) -> IbOrder:
     )
 
 
-def open_order(order_id: int, contract: Any, order: Any, state: Any) -> OpenOrder:
+def open_order(order_id: int, contract: Any, order: Any, state: Any, con_id: int) -> OpenOrder:
     return OpenOrder(
         order_id=whole_id(order_id),
         client_id=int(order.clientId),
         perm_id=max(0, whole_id(order.permId)),
         order_ref=word(order.orderRef),
         account=word(order.account),
-        symbol=symbol_of(contract),
+        symbol=symbol_of(contract, con_id),
         action=action_of(order.action),
         shares=whole(order.totalQuantity),
         status=word(state.status),
@@ -141,12 +141,12 @@ def status_report(
     )
 
 
-def completed_order(contract: Any, order: Any, state: Any) -> CompletedOrder:
+def completed_order(contract: Any, order: Any, state: Any, con_id: int) -> CompletedOrder:
     return CompletedOrder(
         perm_id=max(0, whole_id(order.permId)),
         order_ref=word(order.orderRef),
         account=word(order.account),
-        symbol=symbol_of(contract),
+        symbol=symbol_of(contract, con_id),
         action=action_of(order.action),
         status=word(state.status),
         filled=whole(order.filledQuantity),
@@ -154,7 +154,7 @@ def completed_order(contract: Any, order: Any, state: Any) -> CompletedOrder:
     )
 
 
-def execution_report(contract: Any, execution: Any) -> ExecutionReport | None:
+def execution_report(contract: Any, execution: Any, con_id: int) -> ExecutionReport | None:
     """None for an execution without a price or shares."""
     price_usd, shares = price(execution.price), whole(execution.shares)
     if price_usd is None or not shares:
@@ -166,7 +166,7 @@ def execution_report(contract: Any, execution: Any) -> ExecutionReport | None:
         perm_id=max(0, whole_id(execution.permId)),
         order_ref=word(execution.orderRef),
         account=word(execution.acctNumber),
-        symbol=symbol_of(contract),
+        symbol=symbol_of(contract, con_id),
         action="BUY" if execution.side == "BOT" else "SELL",
         shares=shares,
         price_usd=price_usd,
@@ -176,21 +176,21 @@ def execution_report(contract: Any, execution: Any) -> ExecutionReport | None:
 
 
 def position_report(
-    account: str, contract: Any, shares: float, average_cost: float
+    account: str, contract: Any, shares: float, average_cost: float, con_id: int
 ) -> PositionReport:
     return PositionReport(
         account=word(account),
-        symbol=symbol_of(contract),
+        symbol=symbol_of(contract, con_id),
         shares=signed(shares),
         average_cost_usd=amount(average_cost) or 0.0,
     )
 
 
 def holding(
-    contract: Any, shares: float, mark: float, value: float, average_cost: float
+    contract: Any, shares: float, mark: float, value: float, average_cost: float, con_id: int
 ) -> Holding:
     return Holding(
-        symbol=word(contract.symbol),
+        symbol=symbol_of(contract, con_id),
         security=word(contract.secType),
         shares=signed(shares),
         mark_usd=price(mark),
@@ -212,9 +212,13 @@ def pnl_report(shares: float, daily: float, unrealized: float, value: float) -> 
     )
 
 
-def symbol_of(contract: Any) -> str:
-    """The symbol of a stock; other kinds of securities are none of ours, even by the same name."""
-    return word(contract.symbol) if contract.secType == "STK" else f"{contract.secType}!"
+def symbol_of(contract: Any, con_id: int) -> str:
+    """The symbol of our one instrument, `con_id`; anything else gets a name that is never ours.
+
+    Several listings bear the symbol SMH, one in London in USD among them.
+    """
+    ours = contract.secType == "STK" and contract.conId == con_id
+    return word(contract.symbol if ours else f"{contract.symbol} {contract.conId}")
 
 
 def action_of(action: str) -> Action:

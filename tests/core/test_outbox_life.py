@@ -384,6 +384,7 @@ def test_a_missing_end_message_keeps_the_link_reconciling_with_the_reason() -> N
     play = Play()
     play.link_up()
     play.pass_s(0.1)
+    play.hear(tws.ContractKnown(229725622, "SMH", "NASDAQ"))
     play.hear(tws.SnapshotFailed(play.state.snapshots.number, "TWS did not finish: executions"))
     link = play.newest(BrokerLink)
     assert (link.state, link.reason) == ("reconciling", "TWS did not finish: executions")

@@ -19,7 +19,7 @@ from common.tws.connection import ACCOUNTS_HEARD_MAX, known_accounts
 from common.tws.messages import AccountRows
 
 ODD = (math.nan, math.inf, 1.7976931348623157e308, -1.0, 0.0, 1e-300, 1e6, 1.1e6, 1e11, 1e13, "")
-SMH = SimpleNamespace(symbol="SMH", secType="STK", conId=1)
+SMH = SimpleNamespace(symbol="SMH", secType="STK", conId=229725622)
 _decode = wire.record_decoder(outbox.EDGE_MESSAGES).decode
 
 
@@ -31,7 +31,7 @@ def journaled(message: Message) -> Any:
 
 @pytest.mark.parametrize("odd", ODD)
 def test_any_number_in_a_holding_makes_a_message_that_a_journal_can_hold(odd: Any) -> None:
-    row = orders.holding(SMH, odd, odd, odd, odd)
+    row = orders.holding(SMH, odd, odd, odd, odd, SMH.conId)
     rows = AccountRows(account="DU1", rows=(), holdings=(row,))
     assert journaled(rows) == rows
 
@@ -42,7 +42,7 @@ def test_any_number_in_an_execution_makes_such_a_message_or_none(odd: Any) -> No
         execId="0001.01", orderId=1, clientId=1, permId=1, orderRef="", acctNumber="DU1",
         side="BOT", shares=odd, price=odd, time=datetime(2026, 3, 3, tzinfo=UTC), liquidation=0,
     )  # fmt: skip
-    report = orders.execution_report(SMH, execution)
+    report = orders.execution_report(SMH, execution, SMH.conId)
     assert report is None or journaled(report) == report
 
 
@@ -72,3 +72,12 @@ def test_very_many_accounts_and_none_named_still_make_one_short_line() -> None:
     _, refusal, _ = limits.account_refusal(Account(), listed)
     assert "set account.id" in refusal
     assert len(refusal) < 500
+
+
+def test_another_listing_by_the_same_symbol_is_never_ours() -> None:
+    london = SimpleNamespace(**{**vars(SMH), "conId": SMH.conId + 1, "currency": "USD"})
+    assert orders.symbol_of(SMH, SMH.conId) == "SMH"
+    assert orders.symbol_of(london, SMH.conId) != "SMH"
+    assert orders.position_report("DU1", london, 100.0, 40.0, SMH.conId).symbol != "SMH"
+    assert orders.holding(london, 100.0, 40.0, 4000.0, 40.0, SMH.conId).symbol != "SMH"
+    assert orders.symbol_of(SMH, 0) != "SMH", "before our contract is known nothing is ours"
