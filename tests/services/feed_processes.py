@@ -17,7 +17,7 @@ from common.bus import Bus
 from common.messages import Message
 from tests.tws.feed_world import SimTws, market_clock
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 class Processes:
