@@ -98,7 +98,7 @@ def lay_out(history: History, options: Options) -> Sheet:
 
 
 def _chosen(history: History, options: Options) -> History:
-    """Rows up to `last`, and from `ema_from` on where that is set."""
+    """Rows up to `last`, and from `ema_from` on where that is set; no finer bars than wanted."""
     if options.last:
         history = history.until(options.last)
     begin = bisect_left(history.days, options.ema_from) if options.ema_from else 0
@@ -106,7 +106,7 @@ def _chosen(history: History, options: Options) -> History:
         raise OptionsError("no session between the dates asked for")
     return History(
         history.sessions[begin:], history.smh[begin:], history.vix, history.dividends,
-        history.adjusted, history.rates, history.intraday,
+        history.adjusted, history.rates, {} if options.bars == "daily" else history.intraday,
     )  # fmt: skip
 
 

@@ -177,6 +177,14 @@ def test_intraday_bars_walk_the_real_path(run: Run) -> None:
     assert (stopped.reason, stopped.exit_usd) == ("stop", 98.0)
 
 
+def test_daily_bars_leave_the_intraday_ones_of_a_history_aside(run: Run) -> None:
+    world = {"intraday": {10: bars((100.0, 100.0, 100.0, 100.0), (98.0, 101.0, 97.0, 101.0))}}
+
+    stopped = play(run, [(100.0, 97.0, 101.0)], world, bars="daily").trades[0]
+
+    assert stopped.exit_usd == pytest.approx(100.0 - 20.30 / 30)
+
+
 def test_with_intraday_bars_a_low_after_the_entry_counts(run: Run) -> None:
     """78 five-minute bars: the last begins at 15:55, the entry's instant, and falls through."""
     still = [(99.0, 99.0, 99.0, 99.0)] * 77
