@@ -34,3 +34,13 @@ def test_every_setting_that_the_readme_names_exists() -> None:
     assert len(named) > 10
     for section, key in named:
         assert hasattr(getattr(Settings(), section), key), f"{section}.{key}"
+
+
+def test_every_test_that_the_specification_names_exists() -> None:
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "spec.md").read_text(encoding="utf-8"))
+    written = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")
+    )
+
+    assert len(named) > 40
+    assert [name for name in named if f"def {name}(" not in written] == []
