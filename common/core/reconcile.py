@@ -18,7 +18,7 @@ too, so that a new exit can be asked for.
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core import limits, outbound
+from common.core import limits, outbound, rules
 from common.core.gateway_state import (
     AT_BROKER,
     IN_DOUBT,
@@ -30,11 +30,6 @@ from common.core.gateway_state import (
 from common.messages import BrokerNotice, Now
 from common.tws import codes
 from common.tws.messages import Snapshot
-
-SPLIT_RATIOS = (
-    (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1),
-    (50, 1), (3, 2), (4, 3), (5, 4), (5, 2),
-)  # fmt: skip
 
 
 def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
@@ -123,15 +118,8 @@ def _take_position(state: State, now: Now, reported: int, *, first: bool) -> Non
     state.position_by_fills = reported
     text = f"the position is {reported} shares, though executions add up to {counted}"
     mend = "the broker's word counts; look for transfers or trades elsewhere"
-    if looks_like_split(counted, reported):
+    if counted > 0 and rules.near_one_of(reported / counted, rules.SHARE_RATIOS, 0.01):
         mend = "it looks like a split"
     else:
         state.unexplained = text
     state.unsaid.append(BrokerNotice(code=0, kind="notice", text=text, mend=mend))
-
-
-def looks_like_split(before: int, after: int) -> bool:
-    """Whether a usual split ratio turns one holding into the other, a fraction paid in cash."""
-    if before <= 0 or after <= 0:
-        return False
-    return any(after in (before * n // d, before * d // n) for n, d in SPLIT_RATIOS)

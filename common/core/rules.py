@@ -131,7 +131,9 @@ def reference_price(shares: float, base_price_usd: float, cash_flow_usd: float) 
     return max(0.0, -cash_flow_usd / shares)
 
 
-SHARE_RATIOS = (2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 1.5, 4 / 3, 1.25)
+SHARE_RATIOS = (
+    2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 50.0, 1.5, 4 / 3, 1.25, 2.5,
+)  # fmt: skip
 """The ratios that share counts are split in."""
 PRICE_RATIOS = (2.0, 3.0, 4.0, 5.0, 10.0, 1.5)
 """Those of them that a price can be told by, moving as it does."""
