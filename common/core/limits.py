@@ -30,8 +30,9 @@ ACCOUNTS_SHOWN = 20  # of a login's, in one line
 
 
 def shortened(account: str) -> str:
-    """An account id as it may be shown: the first two and the last two characters."""
-    return account if len(account) <= 4 else f"{account[:2]}***{account[-2:]}"
+    """An account id as it may be shown: the first two and the last two characters. Once is enough:
+    what is shortened already stays as it is."""
+    return account if "*" in account or len(account) < 5 else f"{account[:2]}***{account[-2:]}"
 
 
 def account_refusal(settings: AccountSettings, accounts: Sequence[str]) -> tuple[str, str, bool]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from common import messages as m
+from common.core.limits import shortened
 from common.tws.messages import SendOrder
-from services.trader.wording import market_time, one_line, percent, short_account, usd
+from services.trader.wording import market_time, one_line, percent, usd
 
 FIELDS_MAX = 110
 """Characters of a message that is shown field by field."""
@@ -139,7 +140,7 @@ def _order(message: Any) -> str | None:
         case m.Commission():
             return usd(message.commission_usd)
         case SendOrder():
-            account = short_account(message.account)
+            account = shortened(message.account)
             return f"IB order {message.order_id}, orderRef {message.order_ref}, account {account}"
         case _:
             return None
@@ -148,7 +149,7 @@ def _order(message: Any) -> str | None:
 def _broker(message: Any) -> str | None:
     match message:
         case m.BrokerLink():
-            account = short_account(message.account) or "none"
+            account = shortened(message.account) or "none"
             return f"{message.state}, port {message.port}, account {account}" + _because(
                 message.reason
             )

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from common.clock import NEW_YORK, SECOND_NS
+from common.core.limits import shortened
 
 ANY_INSTANT_NS = 10**17  # later than 1973: such a `_ns` field is an instant of market time
 
@@ -49,11 +50,6 @@ def span(seconds: float) -> str:
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
-def short_account(account: str) -> str:
-    """An account id as it may be shown: DU***67."""
-    return account if "*" in account or len(account) < 5 else f"{account[:2]}***{account[-2:]}"
-
-
 def named(value: Any) -> Any:
     """A message as names and values that JSON knows; instants stay UTC ns, days become ISO."""
     if isinstance(value, Struct):
@@ -67,9 +63,9 @@ def named(value: Any) -> Any:
 
 def _named_field(name: str, value: Any) -> Any:
     if name == "account":
-        return short_account(value)
+        return shortened(value)
     if name == "accounts":
-        return [short_account(account) for account in value]
+        return [shortened(account) for account in value]
     return named(value)
 
 

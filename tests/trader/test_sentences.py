@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from common import messages as m
+from common.core.limits import shortened
 from common.tws.link_messages import LinkUp
 from services.trader.sentences import sentence
-from services.trader.wording import named, short_account, span, usd
+from services.trader.wording import named, span, usd
 from tests.trader import facts
 from tests.trader.facts import at, changed
 
@@ -73,4 +74,4 @@ def test_negative_dollars_carry_the_sign_first() -> None:
 
 
 def test_an_account_that_is_short_already_stays_as_it_is() -> None:
-    assert (short_account("DU***67"), short_account("")) == ("DU***67", "")
+    assert (shortened("DU***67"), shortened("")) == ("DU***67", "")

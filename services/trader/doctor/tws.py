@@ -16,13 +16,12 @@ from typing import Any
 from ib_insync import Contract, Index, Stock
 
 from common.clock import Clock
-from common.core.limits import account_refusal
+from common.core.limits import account_refusal, shortened
 from common.settings import Settings
 from common.tws.codes import INVALID_REQUEST, LINK_LOST, is_read_only, look_up
 from common.tws.connection import TwsConnection
 from common.tws.link_messages import ClockCompared, LinkDown, LinkMessage, LinkUp, TwsError
 from services.trader.doctor.check import Check
-from services.trader.wording import short_account
 
 SPARE_CLIENT_IDS = range(900, 990)
 CLOCK_WAIT_S = 12.0
@@ -89,7 +88,7 @@ class _Visit:
             yield Check(name="account", verdict="fail", found=refusal, mend=MEND_ACCOUNT)
             return
         kind = "paper" if account.startswith("D") else "LIVE, real money"
-        yield Check(name="account", verdict="ok", found=f"{short_account(account)}, {kind}")
+        yield Check(name="account", verdict="ok", found=f"{shortened(account)}, {kind}")
         client = self._connection.ib.client
         summary_id = client.getReqId()
         client.reqAccountSummary(summary_id, "All", "AccountType,NetLiquidation")

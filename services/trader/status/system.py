@@ -9,8 +9,9 @@ from msgspec import Struct
 from common import messages as m
 from common import topology
 from common.clock import SECOND_NS
+from common.core.limits import shortened
 from services.trader.status.row import Known, Level, Row, unknown, unrepeated
-from services.trader.wording import market_time, short_account, utc_time
+from services.trader.wording import market_time, utc_time
 
 _SEVERITY: dict[m.Mode, int] = {"ACTIVE": 0, "HALTED": 1, "LOCKED": 2}
 
@@ -22,13 +23,13 @@ def link(known: Known) -> Row:
         return unknown(key, label, topology.GATEWAY)
     values: dict[str, Any] = {
         "state": link.state,
-        "account": short_account(link.account),
+        "account": shortened(link.account),
         "port": link.port,
         "since": utc_time(link.since_ns),
         "clock_offset_s": link.clock_offset_s,
         "reason": link.reason,
     }
-    text = f"{link.state}, account {short_account(link.account) or 'none'}, port {link.port}"
+    text = f"{link.state}, account {shortened(link.account) or 'none'}, port {link.port}"
     if link.clock_offset_s is not None:
         text += f", clock {link.clock_offset_s:+.1f} s"
     text += f", since {market_time(link.since_ns)}"
