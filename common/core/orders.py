@@ -13,6 +13,7 @@ from msgspec import Struct, field
 
 from common import settings as settings_file
 from common.clock import SECOND_NS
+from common.core.staleness import late_since
 from common.messages import (
     DONE_STATUSES,
     Accepted,
@@ -243,7 +244,7 @@ def _on_time(state: State, now: Now) -> list[Message]:
 def _conditions(state: State, now: Now) -> dict[str, str]:
     found: dict[str, str] = {}
     acknowledge_ns = int(state.settings.limits.acknowledge_s * SECOND_NS)
-    unfilled_ns = int(state.settings.exit.unfilled_page_s * SECOND_NS)
+    unfilled_s = state.settings.exit.unfilled_page_s
     for key, life in state.lives.items():
         if life.status in DONE_STATUSES:
             continue
@@ -251,7 +252,8 @@ def _conditions(state: State, now: Now) -> dict[str, str]:
             found[f"unknown-{key}"] = f"order {key} is UNKNOWN: {life.reason or 'no proof yet'}"
         elif not (life.acknowledged or 0 <= now.host_ns - life.since_host_ns <= acknowledge_ns):
             found[f"dialog-{key}"] = f"no word of order {key}: is TWS waiting on a dialog?"
-        if life.order.purpose == "EXIT" and now.market_ns - life.since_ns > unfilled_ns:
+        waited = late_since(life.since_ns, life.since_host_ns, now, unfilled_s)
+        if life.order.purpose == "EXIT" and waited:
             left = life.order.shares - life.filled
             found[f"unfilled-{key}"] = f"exit {key}: {left} shares not sold, {life.status}"
     return found
