@@ -48,6 +48,10 @@ IN_DOUBT: frozenset[str] = frozenset({"SENDING", "UNKNOWN"})
 AT_BROKER: frozenset[str] = frozenset({"SENDING", "UNKNOWN", "WORKING"})
 
 
+NOT_YET = "not connected yet"
+"""Why the link is down before the first attempt has ended."""
+
+
 class Outbound(Struct):
     """One order of ours, from its acceptance to its end; it has one order id, for ever."""
 
@@ -136,7 +140,7 @@ class Link(Struct):
     refusal: str = ""
     """Why nothing may be sent to this TWS, or ""."""
     wrong_account: bool = False
-    down_reason: str = "not connected yet"
+    down_reason: str = NOT_YET
     degraded: bool = False
     """TWS has lost IB (1100)."""
     healthy_host_ns: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from common.clock import MINUTE_NS
-from common.core.gateway_state import IN_DOUBT, Outbound, Preview, State, seconds_since
+from common.core.gateway_state import IN_DOUBT, NOT_YET, Outbound, Preview, State, seconds_since
 from common.messages import (
     Alert,
     BrokerLink,
@@ -181,7 +181,10 @@ def _weekly_login(state: State, now: Now) -> bool:
     With an open at 09:30 that is Sunday from 18:00 and Monday from 08:00, New York time.
     """
     session = state.session
-    if session is None or state.link.healthy:
+    if session is None or state.link.healthy or state.link.down_reason == NOT_YET:
+        return False
+    silent_ns = now.market_ns - state.link.since_market_ns
+    if silent_ns <= int(state.settings.limits.reset_silence_minutes * MINUTE_NS):
         return False
     if (session.day - session.previous_day).days < DAYS_OVER_A_WEEKEND:
         return False

@@ -15,7 +15,6 @@ from common.messages import (
     BrokerNotice,
     Commission,
     Fill,
-    Now,
     OrderStatus,
     OrderUpdate,
 )
@@ -240,11 +239,6 @@ def execution_root(exec_id: str) -> tuple[str, int]:
     """IB's execution id without its last segment, and that segment: the correction's number."""
     root, _, last = exec_id.rpartition(".")
     return (root, int(last)) if root and last.isdigit() else (exec_id, 0)
-
-
-def acknowledged_since(out: Outbound, now: Now) -> float:
-    """Host seconds since it was last sent."""
-    return (now.host_ns - out.sent_host_ns) / 1e9
 
 
 def _take_status(state: State, out: Outbound, status: str) -> None:

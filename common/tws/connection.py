@@ -105,11 +105,6 @@ class TwsConnection:
         finally:
             self._close()
 
-    def drop(self, reason: str) -> None:
-        """Ends this connection; run() makes the next one. Nothing happens when there is none."""
-        if self.connected:
-            self._end(reason)
-
     @property
     def requests_last_s(self) -> int:
         """Messages sent in the last second of host time."""

@@ -443,6 +443,7 @@ def test_the_weekly_login_is_recalled_on_sunday_evening_and_on_monday_morning(
     play = ready()
     monday = msgspec.structs.replace(SESSION, previous_day=date(2024, 5, 31), day=date(2024, 6, 3))
     play.hear(monday)
+    play.market_ns = monday.open_ns - 20 * 3600 * 1_000_000_000
     play.link_down()
     play.market_ns = monday.open_ns - int(hours_before_open * 3600) * 1_000_000_000
     play.pass_s(0.5)
@@ -452,7 +453,17 @@ def test_the_weekly_login_is_recalled_on_sunday_evening_and_on_monday_morning(
 
 def test_within_the_week_nobody_is_reminded_of_the_weekly_login() -> None:
     play = ready()
+    play.market_ns = SESSION.open_ns - 20 * 3600 * 1_000_000_000
     play.link_down()
     play.market_ns = SESSION.open_ns - 3600 * 1_000_000_000
+    play.pass_s(0.5)
+    assert "weekly_login" not in {alert.code for alert in play.all(Alert)}
+
+
+def test_a_start_on_monday_morning_does_not_recall_the_login_before_it_has_tried() -> None:
+    play = Play()
+    monday = msgspec.structs.replace(SESSION, previous_day=date(2024, 5, 31), day=date(2024, 6, 3))
+    play.market_ns = monday.open_ns - 300 * 1_000_000_000
+    play.hear(monday)
     play.pass_s(0.5)
     assert "weekly_login" not in {alert.code for alert in play.all(Alert)}
