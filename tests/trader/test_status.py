@@ -78,6 +78,11 @@ def test_stop_shows_level_price_distance_and_baseline() -> None:
     assert shown.values["room_usd"] == pytest.approx(21_295.25)
 
 
+def test_a_baseline_that_an_entry_has_moved_is_not_called_the_opens() -> None:
+    shown = row(known(changed(facts.EQUITY, baseline_usd=1_000_900.0)), "stop")
+    assert shown.text.endswith("baseline $1,000,900.00 (after the entry fill)")
+
+
 def test_a_position_without_an_armed_stop_is_shown_as_bad() -> None:
     assert row(known(changed(facts.EQUITY, armed=False)), "stop").level == "bad"
 

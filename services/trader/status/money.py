@@ -83,10 +83,13 @@ def stop(known: Known) -> Row:
     if equity is None:
         return unknown(key, label, topology.RISK)
     baseline = known.picture.last(m.BaselineSet)
+    source = (baseline.labelled or baseline.source) if baseline else None
+    if baseline is not None and abs(equity.baseline_usd - baseline.baseline_usd) >= 0.01:
+        source = "after the entry fill"  # moved since it was written at the open
     values: dict[str, Any] = {
         "armed": equity.armed,
         "baseline_usd": equity.baseline_usd,
-        "baseline_source": baseline.source if baseline else None,
+        "baseline_source": source,
         "stop_usd": equity.stop_usd,
         "stop_price_usd": equity.stop_price_usd,
         "room_usd": equity.equity_usd - equity.stop_usd,
@@ -98,8 +101,8 @@ def stop(known: Known) -> Row:
         values["room_fraction"] = room
         text += f", {known.settings.strategy.symbol} {usd(equity.stop_price_usd)} ({percent(room)})"
     text += f"; baseline {usd(equity.baseline_usd)}"
-    if baseline is not None:
-        text += f" ({baseline.labelled or baseline.source})"
+    if source is not None:
+        text += f" ({source})"
     risk = known.picture.last(m.RiskState)
     fired = risk is not None and risk.stop_fired
     values["fired"] = fired
