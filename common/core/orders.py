@@ -77,8 +77,9 @@ class Life(Struct):
 class State(Struct):
     settings: Settings
     lives: dict[str, Life] = field(default_factory=dict)
-    early: dict[str, OrderUpdate] = field(default_factory=dict)
-    """News of orders not (or not yet) asked of us: an exit that went straight to the gateway."""
+    early: dict[str, list[OrderUpdate]] = field(default_factory=dict)
+    """News of orders not (or not yet) asked of us, oldest first: an exit that went straight to the
+    gateway."""
     session: Session | None = None
     link: BrokerLink | None = None
     alerts: dict[str, str] = field(default_factory=dict)
@@ -131,15 +132,16 @@ def _take_order(state: State, now: Now, order: Order) -> None:
     state.lives[order.intent_id] = Life(
         order=order, since_ns=now.market_ns, since_host_ns=now.host_ns
     )
-    early = state.early.pop(order.intent_id, None)
-    if early is not None:
-        _take_update(state, early)
+    for update in state.early.pop(order.intent_id, ()):
+        _take_update(state, update)
 
 
 def _take_update(state: State, update: OrderUpdate) -> None:
     life = state.lives.get(update.intent_id)
     if life is None:
-        state.early[update.intent_id] = update
+        news = state.early.setdefault(update.intent_id, [])
+        if update not in news[-1:]:
+            news.append(update)
         return
     if update.filled >= life.filled:
         life.filled, life.average_usd = update.filled, update.average_usd

@@ -183,6 +183,12 @@ def test_news_that_came_before_the_order_was_asked_here_is_not_lost(status: Orde
     assert not of(SubmitOrder, said)
 
 
+def test_all_news_that_came_before_counts_not_only_the_last() -> None:
+    play = executor()
+    play.hear(update(EXIT, "Submitted", 100), update(EXIT, "PendingSubmit", 100))
+    assert not of(SubmitOrder, play.hear(place(EXIT))), "the broker has it already"
+
+
 def test_an_order_survives_a_restart() -> None:
     play = executor()
     play.hear(place(ENTRY), update(ENTRY, "Submitted", 100))

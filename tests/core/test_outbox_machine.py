@@ -64,10 +64,10 @@ class ModelTws:
 
 
 class SendProtocol:
-    """One seeded walk through everything that may happen."""
+    """Everything that may happen to the gateway and its TWS; `chance` settles the details."""
 
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
         self.play = Play(Settings(limits=Limits(orders_per_day_max=20)))
         self.tws = ModelTws()
         self.attempts: dict[Purpose, int] = {"ENTRY": 0, "EXIT": 0}
@@ -84,10 +84,14 @@ class SendProtocol:
         weights = [weight for weight, _ in happenings]
         for _ in range(steps):
             self.chance.choices(happenings, weights)[0][1]()
-            self.one_order_at_the_broker_per_intent()
-            self.one_order_id_per_intent()
-            self.never_short_and_never_two_entries_alive()
-            self.every_fill_is_said_once()
+            self.judge()
+
+    def judge(self) -> None:
+        """What must hold after every happening."""
+        self.one_order_at_the_broker_per_intent()
+        self.one_order_id_per_intent()
+        self.never_short_and_never_two_entries_alive()
+        self.every_fill_is_said_once()
 
     # --- the two ends of the wire --------------------------------------------------------------
 
@@ -194,6 +198,15 @@ class SendProtocol:
             self.come_up()
         self.hear(SubmitOrder("k", 0, self.next_order()))
 
+    def hold(self) -> None:
+        """An entry that went well."""
+        self.come_up()
+        self.hear(SubmitOrder("k", 0, self.next_order()))
+        _, sent = self.tws.wire.pop()
+        self.tws.arrive(sent)
+        self.hear(self.play.opened(sent))
+        self.trade(self.tws.orders[-1], sent.order.shares, tell=True)
+
     def ask_too_much(self) -> None:
         """A second sale of everything, beside whatever is under way."""
         self.come_up()
@@ -228,7 +241,9 @@ class SendProtocol:
         whole, tell = self.chance.random() < 0.5, self.chance.random() < 0.7
         placed = self.chance.choice(live)
         left = placed.sent.order.shares - placed.filled
-        shares = left if whole else max(1, left // 2)
+        self.trade(placed, left if whole else max(1, left // 2), tell=tell)
+
+    def trade(self, placed: Placed, shares: int, *, tell: bool) -> None:
         placed.filled += shares
         placed.live = placed.filled < placed.sent.order.shares
         self.tws.fills.append((placed, shares))
@@ -270,7 +285,7 @@ WALKS, STEPS = 60, 90
 
 def walks(count: int = WALKS) -> Iterator[SendProtocol]:
     for seed in range(count):
-        protocol = SendProtocol(seed)
+        protocol = SendProtocol(random.Random(seed))
         try:
             protocol.walk(STEPS)
         except AssertionError as broken:
