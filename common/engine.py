@@ -13,16 +13,15 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
 from common import topology, wire
 from common.clock import SECOND_NS, Clock
-from common.journal import Journal, JournalDamagedError, Newest, newest
+from common.fold import Decider, Fold, file_of
+from common.journal import Journal
+from common.memory import Memory, Open, raw
 from common.messages import (
     ANSWERS,
     COMMANDS,
@@ -58,18 +57,6 @@ def _is_no_command(numbered: tuple[int, Message]) -> bool:
     return type(numbered[1]) not in _COMMANDS
 
 
-class Decider(Protocol):
-    """A pure module of `common/core`; see docs/architecture.md."""
-
-    @property
-    def State(self) -> type[Any]: ...  # noqa: N802  (a class that a module exports)
-    def start(self, settings: Settings) -> Any: ...
-    def evolve(self, state: Any, now: Now, message: Message) -> None: ...
-    def decide(self, state: Any, now: Now, message: Message) -> list[Message]: ...
-    def ready(self, state: Any) -> str: ...
-    def busy(self, state: Any) -> bool: ...
-
-
 class Outlet(Protocol):
     """Where decisions leave: sockets and an edge, or a simulated world."""
 
@@ -77,39 +64,6 @@ class Outlet(Protocol):
     def ask(self, answerer: str, frame: bytes) -> bool: ...
     def answer(self, peer: bytes, frame: bytes) -> bool: ...
     def perform(self, effect: Message) -> None: ...
-
-
-def edge_messages(decider: Any) -> tuple[type[Message], ...]:
-    """The message types between a decider and its own edge (`EDGE_MESSAGES`, or none)."""
-    return tuple(getattr(decider, "EDGE_MESSAGES", ()))
-
-
-@dataclass(slots=True)
-class _Open:
-    """A command that waits for its answer."""
-
-    command: Any
-    answerer: str
-    ask_again_ns: int
-
-
-@dataclass(slots=True)
-class _Kept:
-    file: str
-    seq: int
-    message: Message
-
-
-@dataclass(slots=True)
-class _Memory:
-    """What the loop itself remembers; rebuilt by the fold like the decider's state."""
-
-    epoch: int = 0
-    heard: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
-    next_seq: dict[str, int] = field(default_factory=dict)
-    last: dict[str, _Kept] = field(default_factory=dict)
-    session: list[_Kept] = field(default_factory=list)
-    open: dict[tuple[str, str], _Open] = field(default_factory=dict)
 
 
 class Engine:
@@ -136,11 +90,9 @@ class Engine:
         self._outlet = outlet
         self._build = build
         self._settings_hash = settings.hash()
-        self._memory = _Memory()
+        self._memory = Memory(name)
         self._file = FIRST_FILE
         self._durable: frozenset[type[Message]] = getattr(decider, "DURABLE", frozenset())
-        self._edge_types = frozenset(edge_messages(decider))
-        self._records = wire.record_decoder(edge_messages(decider))
         self._unsynced = False
         self._since_checkpoint = 0
         self._handling = False
@@ -168,31 +120,23 @@ class Engine:
 
     # --- start -------------------------------------------------------------------------------
 
-    def restore(self) -> int:
+    def restore(self, fold: Fold | None = None) -> int:
         """Folds the newest journal file, says Started; returns the number of records folded.
 
-        A damaged file is folded up to the damage, set aside, and the decider hears where.
+        `fold`: what a standby has folded so far; it is read to its end. A damaged file is folded up
+        to the damage, set aside, and the decider hears where.
         """
-        folded, damage = 0, None
-        files = self._journal.files()
-        if files:
-            path = files[-1]
-            self._file = path.stem
-            found = newest(path)
-            folded, damage = self._fold(path, found)
-            if damage is None:
-                torn = self._journal.open(path, found.sound_bytes)
-                if torn:
-                    log.warning("cut a torn tail of %d bytes from %s", torn, path.name)
-            else:
-                path.rename(path.with_suffix(f".damaged-{self._host_ns()}"))
-        if not files or damage is not None:
-            # Numbers said after the damage are forgotten: under the old epoch the next ones would
-            # be taken for repeats.
-            self._memory.epoch = max(self._memory.epoch + 1, self._clock.now_ns())
-            self._begin_file(self._file)
-        elif self._latest_day > self._file:
-            self._begin_file(self._latest_day)
+        fold = fold or Fold(self.name, self.decider, self.settings)
+        damage = fold.read_on(self._journal.folder)
+        self.state, self._memory = fold.state, fold.memory
+        self._latest_day = fold.latest_day
+        if damage is not None:
+            damage.path.rename(damage.path.with_suffix(f".damaged-{self._host_ns()}"))
+            self._begin_epoch(damage.path.stem)
+        elif fold.path is None:
+            self._begin_epoch(FIRST_FILE)
+        else:
+            self._go_on(fold, fold.path)
         self._recaps = dict.fromkeys(self._session_speakers, 0)
         self._spoken_ns = dict.fromkeys(self._silence_ns, self._host_ns())
         if damage is not None:
@@ -201,61 +145,28 @@ class Engine:
                 JournalDamaged(file=damage.path.name, offset=damage.offset, why=damage.why)
             )
         self.hear_local(Started(settings_json=self.settings.to_json()))
-        return folded
+        return fold.records
 
-    def _fold(self, path: Path, found: Newest) -> tuple[int, JournalDamagedError | None]:
-        """Takes the file's newest State and evolves it by every record after it."""
-        folded = 0
-        evolve, decode = self.decider.evolve, self._records.decode
-        try:
-            self._take_header(wire.header_decoder.decode(found.header))
-            for payload in found.records:
-                record = decode(payload)
-                self._remember(record)
-                evolve(self.state, record.now, record.message)
-                self._see_session(record.message)
-                for _, output in record.outputs:
-                    evolve(self.state, record.now, output)
-                    self._see_session(output)
-                folded += 1
-        except msgspec.MsgspecError as error:
-            return folded, JournalDamagedError(path, 0, f"record {folded}: {error}")
-        self._since_checkpoint = folded
-        return folded, found.damage
+    def _begin_epoch(self, file: str) -> None:
+        """A journal without a past. Numbers said before it are forgotten: under the old epoch the
+        next ones would be taken for repeats."""
+        self._memory.epoch = max(self._memory.epoch + 1, self._clock.now_ns())
+        self._begin_file(file)
 
-    def _take_header(self, header: wire.Header) -> None:
-        if header.version != wire.WIRE_VERSION:
-            raise msgspec.ValidationError(f"journal version {header.version}")
-        decode = wire.message_decoder(self._edge_types).decode
-        self.state = msgspec.msgpack.decode(header.state, type=self.decider.State)
-        loop, memory = header.loop, self._memory
-        memory.epoch = loop.epoch
-        memory.heard = {(s, t): (epoch, seq) for s, t, epoch, seq in loop.heard}
-        memory.next_seq = dict(loop.next_seq)
-        for file, seq, raw in loop.kept:
-            self._keep(file, seq, decode(raw))
-        for answerer, raw in loop.asked:
-            command = decode(raw)
-            memory.open[(answerer, command.key)] = _Open(command, answerer, 0)
+    def _go_on(self, fold: Fold, path: Path) -> None:
+        self._file = path.stem
+        self._since_checkpoint = fold.records
+        torn = self._journal.open(path, fold.sound_bytes)
+        if torn:
+            log.warning("cut a torn tail of %d bytes from %s", torn, path.name)
+        if self._latest_day > self._file:
+            self._begin_file(self._latest_day)
+        elif (fold.build, fold.settings_json) != (self._build, self.settings.to_json()):
+            self._checkpoint()  # a standby sees by it what runs now
 
-    def _remember(self, record: wire.Record[Any]) -> None:
-        """The loop's own part of the fold."""
-        memory = self._memory
-        if record.seq:
-            memory.heard[(record.source, type(record.message).__name__)] = (
-                record.epoch,
-                record.seq,
-            )
-        if isinstance(record.message, (Accepted, Refused)):
-            memory.open.pop((record.source, record.message.key), None)
-        elif isinstance(record.message, Unanswered):
-            self._drop_open(record.message.key)
-        for seq, output in record.outputs:
-            if seq:
-                memory.next_seq[type(output).__name__] = seq + 1
-                self._keep(self._file, seq, output)
-            elif isinstance(output, COMMANDS):
-                self._open(output)
+    def _checkpoint(self) -> None:
+        self._since_checkpoint = 0
+        self._journal.checkpoint(self._header())
 
     # --- hearing -----------------------------------------------------------------------------
 
@@ -337,8 +248,7 @@ class Engine:
         self._ask_again(now_ns)
         self.hear_local(Tick())
         if self._since_checkpoint >= CHECKPOINT_RECORDS:
-            self._since_checkpoint = 0
-            self._journal.checkpoint(self._header())
+            self._checkpoint()
 
     def disk_state(self, free_mb: float) -> None:
         """The driver's look at the journal's disk, a few times a minute."""
@@ -440,28 +350,18 @@ class Engine:
 
     def _send(self, output: Message, seq: int, peer: bytes) -> None:
         if seq:
-            self._keep(self._file, seq, output)
+            self._memory.keep(self._file, seq, output)
             self._outlet.say(wire.encode_fact(self._envelope(output, seq)))
         elif isinstance(output, ANSWERS):
             if peer:
                 self._answer(peer, output)
         elif isinstance(output, COMMANDS):
-            for opened in self._open(output):
+            for opened in self._memory.open_command(output):
                 self._ask(opened)
         else:
             self._outlet.perform(output)
 
-    def _open(self, command: Any) -> list[_Open]:
-        """Keeps a command open toward each of its answerers until they have answered."""
-        opened = []
-        for answerer in topology.COMMANDS[type(command)].answerers:
-            if answerer != self.name:
-                waiting = _Open(command, answerer, 0)
-                self._memory.open[(answerer, command.key)] = waiting
-                opened.append(waiting)
-        return opened
-
-    def _ask(self, waiting: _Open) -> None:
+    def _ask(self, waiting: Open) -> None:
         waiting.ask_again_ns = self._host_ns() + REPEAT_NS
         self._outlet.ask(waiting.answerer, wire.encode(self._envelope(waiting.command, 0)))
 
@@ -471,7 +371,7 @@ class Engine:
             deadline_ns = waiting.command.deadline_ns
             if deadline_ns and market_ns > deadline_ns:
                 command = waiting.command
-                self._drop_open(command.key)
+                self._memory.drop_open(command.key)
                 self.hear_local(Unanswered(key=command.key, command=type(command).__name__))
             elif now_ns >= waiting.ask_again_ns:
                 self._ask(waiting)
@@ -481,21 +381,10 @@ class Engine:
                 recap = Recap(key=self._recap_key(speaker), deadline_ns=0)
                 self._outlet.ask(speaker, wire.encode(self._envelope(recap, 0)))
 
-    def _drop_open(self, key: str) -> None:
-        for waiting in [open_key for open_key in self._memory.open if open_key[1] == key]:
-            del self._memory.open[waiting]
-
     def _answer(self, peer: bytes, answer: Message) -> None:
         self._outlet.answer(peer, wire.encode(self._envelope(answer, 0)))
 
     # --- saying again ------------------------------------------------------------------------
-
-    def _keep(self, file: str, seq: int, fact: Message) -> None:
-        keep = topology.keep_of(type(fact))
-        if keep == "last":
-            self._memory.last[type(fact).__name__] = _Kept(file, seq, fact)
-        elif keep == "session":
-            self._memory.session.append(_Kept(file, seq, fact))
 
     def _say_last_again(self) -> None:
         for kept in self._memory.last.values():
@@ -536,7 +425,7 @@ class Engine:
 
     def _see_session(self, message: Message) -> None:
         if isinstance(message, Session):
-            self._latest_day = max(self._latest_day, f"{message.day:%Y%m%d}")
+            self._latest_day = max(self._latest_day, file_of(message))
 
     def _begin_file(self, name: str) -> None:
         """A session begins a new journal file, headed by the state that all before it led to."""
@@ -552,31 +441,16 @@ class Engine:
 
     def _header(self) -> bytes:
         """Everything a fold needs to begin from here."""
-        raw = self._raw
-        memory = self._memory
-        loop = wire.LoopState(
-            epoch=memory.epoch,
-            heard=tuple((s, t, e, q) for (s, t), (e, q) in memory.heard.items()),
-            next_seq=tuple(memory.next_seq.items()),
-            kept=tuple(
-                (k.file, k.seq, raw(k.message)) for k in (*memory.last.values(), *memory.session)
-            ),
-            asked=tuple((w.answerer, raw(w.command)) for w in memory.open.values()),
-        )
         header = wire.Header(
             version=wire.WIRE_VERSION,
             service=self.name,
             build=self._build,
             now=Now(market_ns=self._clock.now_ns(), host_ns=self._host_ns()),
             settings_json=self.settings.to_json(),
-            loop=loop,
+            loop=self._memory.loop_state(),
             state=raw(self.state),
         )
         return wire.encode_any(header)
-
-    @staticmethod
-    def _raw(value: object) -> msgspec.Raw:
-        return msgspec.Raw(wire.encode_any(value))
 
     def _speaks(self, topic: str) -> None:
         if topic in self._spoken_ns:

@@ -62,21 +62,45 @@ def read_bytes(data: bytes, path: Path) -> Iterator[tuple[int, bytes]]:
 class Newest:
     """What a restart needs of a file: the newest checkpoint (or the header) and what came after.
 
-    The whole file has been checked: `damage` tells where it cannot be read although sound records
-    follow; then the rest is what stands before it. `sound_bytes`: length up to the last record.
+    All of it from byte `start` on has been checked: `damage` tells where it cannot be read although
+    sound records follow; then the rest is what stands before it. `header` is empty where none
+    stands behind `start`. `sound_bytes`: the file's length up to the last sound record.
     """
 
+    path: Path
+    inode: int
+    start: int
     header: bytes = b""
     records: list[bytes] = field(default_factory=list)
     sound_bytes: int = 0
     damage: JournalDamagedError | None = None
 
 
-def newest(path: Path) -> Newest:
-    """Reads a file for a restart; OSError when it cannot be read at all."""
-    found = Newest()
+def newest_file(folder: Path) -> Path | None:
+    """The file of the newest session; None where there is none."""
     try:
-        for offset, magic, payload in _frames(path.read_bytes(), path):
+        names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]  # noqa: PTH208  (many times a second, and 400 paths are slow to make)
+    except FileNotFoundError:
+        return None
+    return folder / max(names) if names else None
+
+
+def newest(path: Path, before: Newest | None = None) -> Newest:
+    """Reads a file for a restart; OSError when it cannot be read at all.
+
+    `before`: what an earlier call found. Only what came after it is read, unless by now another
+    file bears that name (the one before was damaged and set aside).
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        found = Newest(path, status.st_ino, 0)
+        same = before is not None and (before.path, before.inode) == (path, status.st_ino)
+        if before is not None and same and before.sound_bytes <= status.st_size:
+            found.start = found.sound_bytes = before.sound_bytes
+        file.seek(found.start)
+        data = file.read()
+    try:
+        for offset, magic, payload in _frames(data, path, found.start):
             if magic == CHECKPOINT_MAGIC or offset == 0:
                 found.header, found.records = payload, []
             else:
@@ -87,16 +111,17 @@ def newest(path: Path) -> Newest:
     return found
 
 
-def _frames(data: bytes, path: Path) -> Iterator[tuple[int, bytes, bytes]]:
-    offset = 0
-    while offset < len(data):
-        payload, why = _frame_at(data, offset)
+def _frames(data: bytes, path: Path, base: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    """Offset in the file, magic and payload of each frame; `base`: where in it `data` begins."""
+    at = 0
+    while at < len(data):
+        payload, why = _frame_at(data, at)
         if payload is None:
-            if _sound_frame_after(data, offset + 1):
-                raise JournalDamagedError(path, offset, why)
+            if _sound_frame_after(data, at + 1):
+                raise JournalDamagedError(path, base + at, why)
             return
-        yield offset, data[offset : offset + 4], payload
-        offset += _FRAME.size + len(payload)
+        yield base + at, data[at : at + 4], payload
+        at += _FRAME.size + len(payload)
 
 
 def _frame_at(data: bytes, offset: int) -> tuple[bytes | None, str]:

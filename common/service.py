@@ -22,7 +22,8 @@ from common import settings as settings_file
 from common import wire
 from common.bus import Bus
 from common.clock import SECOND_NS, Clock, host_ns
-from common.engine import Decider, Engine
+from common.engine import Engine
+from common.fold import Decider
 from common.journal import DiskFullError, Journal
 from common.messages import Message
 from common.parent import die_with_supervisord

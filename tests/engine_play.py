@@ -11,7 +11,8 @@ from msgspec import Struct, field
 
 from common import topology, wire
 from common.clock import SECOND_NS
-from common.engine import Decider, Engine
+from common.engine import Engine
+from common.fold import Decider
 from common.journal import Journal, read
 from common.messages import (
     CancelOrder,

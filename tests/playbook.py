@@ -15,7 +15,7 @@ import msgspec
 
 from common import wire
 from common.clock import NEW_YORK, SECOND_NS
-from common.engine import edge_messages
+from common.fold import edge_messages
 from common.messages import Heartbeat, Message, Now, Started, Tick
 from common.settings import Settings
 
