@@ -41,6 +41,8 @@ HOMES: dict[str, tuple[str, ...]] = {
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("services/tables.py", "services.sim_tws"): "it prints the docs' tables, faults among them",
     ("services/backtest/history.py", "services.sim_tws"): "one reader of CSV files, one refusal",
+    ("services/backtest/invented.py", "services.sim_tws"): "one invented market",
+    ("services/trader/backtest_options.py", "services.backtest"): "what research may be told",
     ("services/trader/research.py", "services.backtest"): "the commands of research",
     ("services/trader/research_tables.py", "services.backtest"): "what research shows",
 }

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.sim_tws.market.sessions import Sessions
+from services.trader import backtest_options
 from services.trader.app import app
 from tests.backtest.market import random_history
 
@@ -110,6 +111,34 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert code == 2
     assert reason in output
     assert len(output.splitlines()) == 1
+
+
+def test_an_invented_market_needs_no_folder_and_follows_its_seed() -> None:
+    def final_usd(seed: int) -> float:
+        code, output = ask("backtest", "--synthetic", str(seed), "--json")
+        assert code == 0, output
+        return float(json.loads(output)["metrics"]["final_equity_usd"])
+
+    assert final_usd(1) == final_usd(1) != final_usd(2)
+
+
+def test_an_invented_market_has_daily_bars_only() -> None:
+    code, output = ask("backtest", "--synthetic", "1", "--bars", "5min")
+
+    assert code == 2
+    assert "daily bars only" in output
+
+
+def test_without_any_data_the_command_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(backtest_options, "BESIDE_US", tmp_path / "nothing")
+    monkeypatch.delenv("TRADER_DATA", raising=False)
+
+    code, output = ask("backtest")
+
+    assert code == 2
+    assert all(way in output for way in ("trader history", "--data", "--synthetic"))
 
 
 def test_bad_data_end_the_command_with_file_row_and_reason(tmp_path: Path) -> None:
