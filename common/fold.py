@@ -17,6 +17,9 @@ from common.memory import Memory
 from common.messages import Message, Now, Session
 from common.settings import Settings
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises on bytes that are not what they should be."""
+
 
 class Decider(Protocol):
     """A pure module of `common/core`; see docs/architecture.md."""
@@ -77,25 +80,49 @@ class Fold:
         path = journal.newest_file(folder)
         if path is None:
             return None
-        found = journal.newest(path, self._found)
-        if found.start == 0:
-            self._begin()
-        self._found = found
+        found, skipped = self._newest_readable(path)
+        self._found = None  # after a failure the next call begins anew: a record counts once
+        if found is None:
+            return skipped
         try:
-            if found.header or found.start == 0:
-                self._take_header(wire.header_decoder.decode(found.header))
             for payload in found.records:
                 self._take_record(self._record.decode(payload), path.stem)
-        except msgspec.MsgspecError as error:
-            self._found = None  # the next call begins anew: a record counts once
+        except UNREADABLE as error:
             return JournalDamagedError(path, 0, f"record {self.records}: {error}")
-        return found.damage
+        self._found = found
+        return found.damage or skipped
+
+    def _newest_readable(self, path: Path) -> tuple[Newest | None, JournalDamagedError | None]:
+        """Takes the newest state that can be decoded; what comes after it, and which could not.
+
+        A checkpoint only repeats what stands before it, so leaving one out loses nothing; it is
+        told all the same. Without any there is nothing to fold on.
+        """
+        damage: JournalDamagedError | None = None
+        unreadable: set[int] = set()
+        while True:
+            found = journal.newest(path, self._found, frozenset(unreadable))
+            if found.start == 0:
+                self._begin()
+            elif not found.header:
+                return found, damage
+            try:
+                self._take_header(wire.header_decoder.decode(found.header))
+            except UNREADABLE as error:
+                why = f"the state kept there cannot be read: {error}"
+                damage = damage or JournalDamagedError(path, found.header_at, why)
+                if found.header_at == 0:
+                    return None, damage
+                unreadable.add(found.header_at)
+            else:
+                return found, damage
 
     def _take_header(self, header: wire.Header) -> None:
         if header.version != wire.WIRE_VERSION:
             raise msgspec.ValidationError(f"journal version {header.version}")
-        self.state = msgspec.msgpack.decode(header.state, type=self._decider.State)
+        state = msgspec.msgpack.decode(header.state, type=self._decider.State)
         self.memory = Memory.of(self.name, header.loop, self._message.decode)
+        self.state = state
         self.records = 0
         self.latest_day = ""
         self.build, self.settings_json = header.build, header.settings_json

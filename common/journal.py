@@ -63,14 +63,16 @@ class Newest:
     """What a restart needs of a file: the newest checkpoint (or the header) and what came after.
 
     All of it from byte `start` on has been checked: `damage` tells where it cannot be read although
-    sound records follow; then the rest is what stands before it. `header` is empty where none
-    stands behind `start`. `sound_bytes`: the file's length up to the last sound record.
+    sound records follow; then the rest is what stands before it. `header`, which stands at byte
+    `header_at`, is empty where none stands behind `start`. `sound_bytes`: the file's length up to
+    the last sound record.
     """
 
     path: Path
     inode: int
     start: int
     header: bytes = b""
+    header_at: int = 0
     records: list[bytes] = field(default_factory=list)
     sound_bytes: int = 0
     damage: JournalDamagedError | None = None
@@ -85,11 +87,14 @@ def newest_file(folder: Path) -> Path | None:
     return folder / max(names) if names else None
 
 
-def newest(path: Path, before: Newest | None = None) -> Newest:
+def newest(
+    path: Path, before: Newest | None = None, unreadable: frozenset[int] = frozenset()
+) -> Newest:
     """Reads a file for a restart; OSError when it cannot be read at all.
 
     `before`: what an earlier call found. Only what came after it is read, unless by now another
-    file bears that name (the one before was damaged and set aside).
+    file bears that name (the one before was damaged and set aside). `unreadable`: offsets of
+    checkpoints to leave out, since nobody can decode them; the records before them count instead.
     """
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
@@ -101,9 +106,9 @@ def newest(path: Path, before: Newest | None = None) -> Newest:
         data = file.read()
     try:
         for offset, magic, payload in _frames(data, path, found.start):
-            if magic == CHECKPOINT_MAGIC or offset == 0:
-                found.header, found.records = payload, []
-            else:
+            if offset == 0 or (magic == CHECKPOINT_MAGIC and offset not in unreadable):
+                found.header, found.header_at, found.records = payload, offset, []
+            elif magic == MAGIC:
                 found.records.append(payload)
             found.sound_bytes = offset + _FRAME.size + len(payload)
     except JournalDamagedError as damage:

@@ -13,7 +13,7 @@ from common import topology
 from common.clock import SECOND_NS
 from common.core import risk
 from common.engine import CHECKPOINT_RECORDS
-from common.journal import Journal, read
+from common.journal import CHECKPOINT_MAGIC, Journal, frame, read
 from common.messages import (
     Accepted,
     Alert,
@@ -177,6 +177,31 @@ def test_a_damaged_journal_is_set_aside_and_the_decider_hears_where(tmp_path: Pa
     renewed = play.world.facts(RiskState)[-1]
     assert renewed.seq <= said.seq
     assert renewed.epoch > said.epoch, "or its hearers would take it for a repeat"
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xc0", b"\x91\xa2\xff\xfe"])
+def test_a_checkpoint_that_nobody_can_read_loses_nothing_and_is_told(
+    tmp_path: Path, garbage: bytes
+) -> None:
+    """Its checksum is right: another version of the program wrote it."""
+    play = loop(tmp_path)
+    play.fact(commission(1), 1)
+    path = Journal(tmp_path).files()[-1]
+    path.write_bytes(path.read_bytes() + frame(garbage, CHECKPOINT_MAGIC))
+    play.restart()
+    assert play.seen == ["Started", "Commission1", "JournalDamaged", "Started"]
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    play.restart()
+    assert play.seen == ["Started", "Commission1", "JournalDamaged", "Started", "Started"]
+
+
+def test_a_record_that_is_no_text_is_damage_like_any_other(tmp_path: Path) -> None:
+    play = loop(tmp_path)
+    play.fact(commission(1), 1)
+    path = Journal(tmp_path).files()[-1]
+    path.write_bytes(path.read_bytes() + frame(b"\x96\x92\x01\x02\xa2\xff\xfe\x01\x01\x90\x90"))
+    play.restart()
+    assert play.seen == ["Started", "Commission1", "JournalDamaged", "Started"]
 
 
 def test_the_risk_monitors_day_folds_to_the_same_state_wherever_it_is_killed(
