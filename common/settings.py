@@ -23,6 +23,7 @@ OVERRIDE_PREFIX = "TRADER__"
 Fraction = Annotated[float, Meta(ge=0, le=1)]
 Leverage = Annotated[float, Meta(ge=0.1, le=6)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 
 
@@ -43,8 +44,8 @@ class Account(Section, frozen=True):
 class Broker(Section, frozen=True):
     host: Annotated[str, Meta(min_length=1, max_length=200)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 0
-    paper_ports: Annotated[tuple[int, ...], Meta(min_length=1, max_length=8)] = (7497, 4002, 7496)
-    live_ports: Annotated[tuple[int, ...], Meta(min_length=1, max_length=8)] = (7496, 4001, 7497)
+    paper_ports: Annotated[tuple[Port, ...], Meta(min_length=1, max_length=8)] = (7497, 4002, 7496)
+    live_ports: Annotated[tuple[Port, ...], Meta(min_length=1, max_length=8)] = (7496, 4001, 7497)
     orders_client_id: Annotated[int, Meta(ge=1, le=999)] = 1
     data_client_id: Annotated[int, Meta(ge=1, le=999)] = 2
     connect_timeout_s: Annotated[float, Meta(ge=1, le=60)] = 10.0
@@ -236,8 +237,10 @@ def load(path: Path = SETTINGS_FILE, environment: Mapping[str, str] | None = Non
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: not valid TOML: nested too deep") from error
     for name, text in sorted(environment.items()):
         if name.startswith(OVERRIDE_PREFIX):
             _override(table, name, text)
@@ -253,10 +256,14 @@ def _override(table: dict[str, Any], name: str, text: str) -> None:
         raise SettingsError(f"{name}: an override is named TRADER__SECTION__KEY")
     section, key = parts
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text  # a bare word needs no quotes in a shell
-    table.setdefault(section, {})[key] = value
+        read = tomllib.loads(f"value = {text}")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        read = {"value": text}  # a bare word needs no quotes in a shell
+    if len(read) != 1:
+        raise SettingsError(f"{name}: one value is wanted, not several lines")
+    values = table.setdefault(section, {})
+    if isinstance(values, dict):  # else the file's own fault, told with its path
+        values[key] = read["value"]
 
 
 def _readable(text: str) -> str:

@@ -123,6 +123,8 @@ def test_the_environment_overrides_a_line(name: str, text: str, path: str, value
         ("TRADER__STOP__", "1", "TRADER__SECTION__KEY"),
         ("TRADER__STOP__LOSS", "1", "stop: .*`loss`"),
         ("TRADER__STOP__LOSS_FRACTION", "2", "stop.loss_fraction"),
+        ("TRADER__STOP__LOSS_FRACTION", "0.02\n[x]", "TRADER__STOP__LOSS_FRACTION: one value"),
+        ("TRADER__STOP__LOSS_FRACTION", "[" * 5000, "stop.loss_fraction"),
     ],
 )
 def test_a_wrong_override_is_refused_by_name(name: str, text: str, names: str) -> None:
@@ -141,6 +143,20 @@ def test_an_absent_or_broken_file_is_refused_by_name(tmp_path: Path) -> None:
     broken.write_text("[stop\n", encoding="utf-8")
     with pytest.raises(SettingsError, match="not valid TOML"):
         load(broken, environment={})
+
+
+@pytest.mark.parametrize("text", [b"x = '\xff'", b"x = " + b"[" * 5000, b"stop = 5"])
+def test_a_file_that_is_no_text_or_no_table_is_refused_by_name(tmp_path: Path, text: bytes) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_bytes(text)
+    with pytest.raises(SettingsError, match=r"settings\.toml"):
+        load(path, environment={"TRADER__STOP__LOSS_FRACTION": "0.02"})
+
+
+@pytest.mark.parametrize("ports", ["[0]", "[-1]", "[65536]"])
+def test_a_port_that_no_socket_has_is_refused(ports: str) -> None:
+    with pytest.raises(SettingsError, match=r"broker\.live_ports"):
+        load(environment={"TRADER__BROKER__LIVE_PORTS": ports})
 
 
 def test_a_journal_gives_back_the_settings_it_kept() -> None:
