@@ -124,9 +124,9 @@ class Bus:
         try:
             for _ in range(_BATCH):
                 if kind == "command":
-                    parts = socket.recv_multipart(_NOBLOCK)
-                    if len(parts) == 2:
-                        yield kind, parts[0], parts[1]
+                    peer, *frames = socket.recv_multipart(_NOBLOCK)
+                    # What is not one frame is no command: an empty one is refused and counted.
+                    yield kind, peer, frames[0] if len(frames) == 1 else b""
                 else:
                     yield kind, b"", socket.recv(_NOBLOCK)
         except zmq.Again:

@@ -163,15 +163,19 @@ def test_an_oversized_frame_is_dropped_and_what_follows_still_arrives(
     assert max(len(got) for _, _, got in heard) <= wire.FRAME_BYTES_MAX
 
 
-def test_a_frame_in_parts_is_dropped(buses: Callable[[str], Bus], run_dir: Path) -> None:
+def test_a_frame_in_parts_is_heard_as_nothing_and_counted(
+    buses: Callable[[str], Bus], run_dir: Path
+) -> None:
     risk = buses(topology.RISK)
     with zmq.Context() as context, context.socket(zmq.DEALER) as stranger:
         stranger.linger = 0
         stranger.connect(topology.asks_endpoint(run_dir, topology.RISK))
         stranger.send_multipart([b"two", b"parts"])
         stranger.send(ASK)
-        heard = until(risk, bool, lambda: None)
-    assert [got for _, _, got in heard] == [ASK]
+        heard = until(risk, lambda got: len(got) == 2, lambda: None)
+    assert [got for _, _, got in heard] == [b"", ASK]
+    with pytest.raises(wire.WireError):
+        wire.decode_command(b"")
 
 
 def test_a_flood_of_facts_keeps_no_command_waiting(buses: Callable[[str], Bus]) -> None:
