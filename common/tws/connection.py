@@ -22,7 +22,14 @@ from ib_insync import IB
 
 from common.clock import SECOND_NS, Clock
 from common.settings import Settings
-from common.tws.link_messages import ClockCompared, LinkDown, LinkMessage, LinkUp, TwsError
+from common.tws.link_messages import (
+    ORDER_ID_MAX,
+    ClockCompared,
+    LinkDown,
+    LinkMessage,
+    LinkUp,
+    TwsError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -161,14 +168,15 @@ class TwsConnection:
         next_order_id = 0
 
         def error(ref_id: int, code: int, text: str, advanced: str = "") -> None:
-            self._on_event(TwsError(ref_id, code, text[:TEXT_HEARD_MAX]))
+            self._on_event(TwsError(_as_code(ref_id), _as_code(code), text[:TEXT_HEARD_MAX]))
             if not self.connected and code == 326:
                 self._end(f"client id {self._client_id} is in use by another program (326)")
             library_error(ref_id, code, text, advanced)
 
         def next_valid_id(order_id: int) -> None:
             nonlocal next_order_id
-            next_order_id = max(next_order_id, order_id)
+            if order_id <= ORDER_ID_MAX:
+                next_order_id = max(next_order_id, order_id)
 
         ib.wrapper.error = error
         ib.wrapper.nextValidId = next_valid_id
@@ -303,6 +311,11 @@ def clock_offset_s(sent_ns: int, heard_ns: int, answer_seconds: int) -> float:
     if abs(middle_s) <= slack_s:
         return 0.0
     return middle_s - slack_s if middle_s > 0 else middle_s + slack_s
+
+
+def _as_code(number: int) -> int:
+    """An error's code or reference; -1, which names nothing, for what has more than 32 bits."""
+    return number if abs(number) <= 1 << 31 else -1
 
 
 def _ports(settings: Settings) -> tuple[int, ...]:

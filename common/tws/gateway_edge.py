@@ -220,7 +220,7 @@ class GatewayEdge:
         def next_valid_id(order_id: int) -> None:
             handshake_id(order_id)
             if self._connection.connected:
-                self._say(tws.NextOrderId(order_id))
+                self._say(tws.NextOrderId(orders.whole_id(order_id)))
 
         wrapper.nextValidId = next_valid_id
         for name in (

@@ -8,6 +8,11 @@ from msgspec import Meta
 
 from common.messages import Message, Ns, Seconds, Text, Word
 
+ORDER_ID_MAX = 1_000_000_000
+"""TWS counts orders from 1 on. What is larger is no order's id, and must not become the next one's:
+ours would leave the 32 bits that TWS reads."""
+
+Code = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -20,7 +25,7 @@ class LinkUp(Message, frozen=True):
     port: Port
     server_version: int
     accounts: Annotated[tuple[Word, ...], Meta(max_length=200)]
-    next_order_id: Annotated[int, Meta(ge=0)]
+    next_order_id: Annotated[int, Meta(ge=0, le=ORDER_ID_MAX)]
 
 
 class LinkDown(Message, frozen=True):
@@ -36,8 +41,8 @@ class LinkDown(Message, frozen=True):
 class TwsError(Message, frozen=True):
     """TWS's message 4. `ref_id`: the request or order id it is about, -1 for none."""
 
-    ref_id: int
-    code: int
+    ref_id: Code
+    code: Code
     text: Text
 
 

@@ -23,9 +23,10 @@ from common.messages import (
     Usd,
     Word,
 )
-from common.tws.link_messages import ClockCompared, LinkDown, LinkUp, TwsError
+from common.tws.link_messages import ORDER_ID_MAX, ClockCompared, LinkDown, LinkUp, TwsError
 
 OrderId = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
+HeardId = Annotated[int, Meta(ge=-ORDER_ID_MAX, le=ORDER_ID_MAX)]
 PermId = Annotated[int, Meta(ge=0, le=1 << 62)]
 Many = Meta(max_length=5000)
 
@@ -35,8 +36,8 @@ Many = Meta(max_length=5000)
 class OpenOrder(Message, frozen=True):
     """Message 5: an order TWS considers open (or was just told about)."""
 
-    order_id: OrderId
-    client_id: int
+    order_id: HeardId
+    client_id: HeardId
     perm_id: PermId
     order_ref: Word
     account: Word
@@ -49,8 +50,8 @@ class OpenOrder(Message, frozen=True):
 class StatusReport(Message, frozen=True):
     """Message 3. It names no instrument: the order is known by `client_id` and `order_id`."""
 
-    order_id: OrderId
-    client_id: int
+    order_id: HeardId
+    client_id: HeardId
     perm_id: PermId
     status: Word
     filled: Shares
@@ -76,8 +77,8 @@ class ExecutionReport(Message, frozen=True):
     """Message 11. `exec_id` ends in a revision: corrections repeat the rest of it."""
 
     exec_id: Word
-    order_id: OrderId
-    client_id: int
+    order_id: HeardId
+    client_id: HeardId
     perm_id: PermId
     order_ref: Word
     account: Word
@@ -135,7 +136,7 @@ class NotSent(Message, frozen=True):
 class NextOrderId(Message, frozen=True):
     """Message 9 after the handshake: TWS has seen every smaller id from this client id."""
 
-    order_id: OrderId
+    order_id: HeardId
 
 
 # --- account and price -------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ib_insync import Order as IbOrder
 
 from common.messages import Action, Order
 from common.settings import Strategy
+from common.tws.link_messages import ORDER_ID_MAX
 from common.tws.messages import (
     CompletedOrder,
     ExecutionReport,
@@ -32,6 +33,8 @@ UNSET_INT = 2147483647
 AMOUNT_MAX = 1e12
 PRICE_MAX = 1e6
 SHARES_MAX = 10_000_000
+PERM_ID_MAX = 1 << 62
+INSTANT_NS_MAX = 1 << 62
 
 
 def wanted_contract(strategy: Strategy) -> Any:
@@ -86,8 +89,8 @@ def ib_what_if(shares: int, account: str) -> IbOrder:
 def open_order(order_id: int, contract: Any, order: Any, state: Any, con_id: int) -> OpenOrder:
     return OpenOrder(
         order_id=whole_id(order_id),
-        client_id=int(order.clientId),
-        perm_id=max(0, whole_id(order.permId)),
+        client_id=whole_id(order.clientId),
+        perm_id=perm_id(order.permId),
         order_ref=word(order.orderRef),
         account=word(order.account),
         symbol=symbol_of(contract, con_id),
@@ -125,14 +128,14 @@ def status_report(
     filled: float,
     remaining: float,
     average: float,
-    perm_id: int,
+    permanent_id: int,
     client_id: int,
     why_held: str,
 ) -> StatusReport:
     return StatusReport(
         order_id=whole_id(order_id),
-        client_id=client_id,
-        perm_id=max(0, whole_id(perm_id)),
+        client_id=whole_id(client_id),
+        perm_id=perm_id(permanent_id),
         status=word(status),
         filled=whole(filled),
         remaining=whole(remaining),
@@ -143,7 +146,7 @@ def status_report(
 
 def completed_order(contract: Any, order: Any, state: Any, con_id: int) -> CompletedOrder:
     return CompletedOrder(
-        perm_id=max(0, whole_id(order.permId)),
+        perm_id=perm_id(order.permId),
         order_ref=word(order.orderRef),
         account=word(order.account),
         symbol=symbol_of(contract, con_id),
@@ -162,15 +165,15 @@ def execution_report(contract: Any, execution: Any, con_id: int) -> ExecutionRep
     return ExecutionReport(
         exec_id=word(execution.execId),
         order_id=whole_id(execution.orderId),
-        client_id=int(execution.clientId),
-        perm_id=max(0, whole_id(execution.permId)),
+        client_id=whole_id(execution.clientId),
+        perm_id=perm_id(execution.permId),
         order_ref=word(execution.orderRef),
         account=word(execution.acctNumber),
         symbol=symbol_of(contract, con_id),
         action="BUY" if execution.side == "BOT" else "SELL",
         shares=shares,
         price_usd=price_usd,
-        executed_ns=int(execution.time.timestamp()) * 1_000_000_000,
+        executed_ns=max(0, min(INSTANT_NS_MAX, int(execution.time.timestamp()) * 1_000_000_000)),
         liquidation=bool(execution.liquidation),
     )
 
@@ -249,8 +252,15 @@ def signed(value: Any) -> int:
 
 
 def whole_id(value: Any) -> int:
+    """An order or client id; 0 where it is none."""
     number = int(value or 0)
-    return 0 if number == UNSET_INT else number
+    return number if abs(number) <= ORDER_ID_MAX else 0
+
+
+def perm_id(value: Any) -> int:
+    """IB's own number of an order; 0 where it has none yet."""
+    number = int(value or 0)
+    return number if 0 < number <= PERM_ID_MAX and number != UNSET_INT else 0
 
 
 def word(value: Any) -> str:

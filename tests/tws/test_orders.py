@@ -52,6 +52,36 @@ def test_any_profit_and_loss_makes_such_a_message_or_none(odd: Any) -> None:
     assert report is None or journaled(report) == report
 
 
+HUGE = (-1, 0, 2**31 - 1, 2**31, 2**62 + 1, 2**70, -(2**70), "", None)
+
+
+@pytest.mark.parametrize("huge", HUGE)
+def test_any_id_makes_a_message_that_a_journal_can_hold(huge: Any) -> None:
+    order = SimpleNamespace(
+        clientId=huge, permId=huge, orderRef="", account="DU1", action="BUY", totalQuantity=1
+    )
+    status = orders.status_report(huge, "Filled", 1, 0, 1.0, huge, huge, "")
+    opened = orders.open_order(huge, SMH, order, SimpleNamespace(status="Filled"), SMH.conId)
+    assert (journaled(status), journaled(opened)) == (status, opened)
+
+
+def test_an_id_beyond_all_counting_is_none_so_that_our_next_stays_within_tws_bits() -> None:
+    assert [orders.whole_id(number) for number in (7, 10**9, 10**9 + 1, 2**31 - 1, 2**64)] == [
+        7, 10**9, 0, 0, 0
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("year", [1, 1970, 9999])
+def test_an_execution_of_an_impossible_time_is_still_an_execution(year: int) -> None:
+    execution = SimpleNamespace(
+        execId="0001.01", orderId=1, clientId=1, permId=1, orderRef="", acctNumber="DU1",
+        side="BOT", shares=1, price=400.0, time=datetime(year, 1, 2, tzinfo=UTC), liquidation=0,
+    )  # fmt: skip
+    report = orders.execution_report(SMH, execution, SMH.conId)
+    assert report is not None
+    assert journaled(report) == report
+
+
 def test_a_price_above_a_million_is_none() -> None:
     assert [orders.price(value) for value in (1e6, 1e6 + 1, 0, -1, math.nan)] == [
         1e6, None, None, None, None
