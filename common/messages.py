@@ -14,6 +14,8 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct
 
 Usd = Annotated[float, Meta(ge=-1e12, le=1e12)]
+ReckonedUsd = Annotated[float, Meta(ge=-1e18, le=1e18)]
+"""An amount that we work out: of shares and prices at their bounds it may exceed what is heard."""
 Price = Annotated[float, Meta(gt=0, le=1e6)]
 Ratio = Annotated[float, Meta(ge=0, le=1e3)]
 Shares = Annotated[int, Meta(ge=0, le=10_000_000)]
@@ -157,6 +159,10 @@ class DailyHistory(Message, frozen=True):
     days: Annotated[tuple[date, ...], Meta(max_length=3000)]
     closes_usd: Annotated[tuple[Price, ...], Meta(max_length=3000)]
 
+    def __post_init__(self) -> None:
+        if len(self.days) != len(self.closes_usd):
+            raise ValueError("a daily history has one close for each day")
+
 
 class DailyBar(Message, frozen=True):
     """One session's bar: provisional at the close, final once the broker's daily bar confirms."""
@@ -227,7 +233,7 @@ class BaselineSet(Message, frozen=True):
     """The equity that the day's stop is measured from, written once and after an entry fill."""
 
     day: date
-    baseline_usd: Usd
+    baseline_usd: ReckonedUsd
     shares: Shares
     price_usd: Price | None
     source: Word
@@ -238,14 +244,14 @@ class Equity(Message, frozen=True):
     """The stop's arithmetic now. `equity_usd` = baseline + profit and loss of SMH since."""
 
     day: date
-    equity_usd: Usd
-    baseline_usd: Usd
-    stop_usd: Usd
+    equity_usd: ReckonedUsd
+    baseline_usd: ReckonedUsd
+    stop_usd: ReckonedUsd
     stop_price_usd: Price | None
     shares: SignedShares
     mark_usd: Price
     leverage: Ratio
-    flow_usd: Usd
+    flow_usd: ReckonedUsd
     source: Word
     age_s: Seconds
     armed: bool
@@ -253,7 +259,7 @@ class Equity(Message, frozen=True):
 
 class StopArmed(Message, frozen=True):
     day: date
-    stop_usd: Usd
+    stop_usd: ReckonedUsd
     stop_price_usd: Price | None
     shares: Shares
 
@@ -263,8 +269,8 @@ class BreachSuspected(Message, frozen=True):
 
     day: date
     sampled_ns: Ns
-    equity_usd: Usd
-    stop_usd: Usd
+    equity_usd: ReckonedUsd
+    stop_usd: ReckonedUsd
     mark_usd: Price
     source: Word
 
@@ -280,8 +286,8 @@ class StopHit(Message, frozen=True):
     """A confirmed breach; stays fired until flat."""
 
     day: date
-    equity_usd: Usd
-    stop_usd: Usd
+    equity_usd: ReckonedUsd
+    stop_usd: ReckonedUsd
     mark_usd: Price
     why: Text
 
@@ -321,7 +327,7 @@ class Entered(Message, frozen=True):
     shares: Shares
     price_usd: Price
     leverage: Ratio
-    equity_usd: Usd
+    equity_usd: ReckonedUsd
     again: bool
 
 
@@ -330,8 +336,8 @@ class Exited(Message, frozen=True):
     shares: Shares
     price_usd: Price
     reason: Reason
-    profit_usd: Usd
-    equity_usd: Usd
+    profit_usd: ReckonedUsd
+    equity_usd: ReckonedUsd
 
 
 class ExitFailed(Message, frozen=True):
@@ -354,7 +360,7 @@ class RiskState(Message, frozen=True):
     shares: SignedShares
     entry_done: bool
     stop_fired: bool
-    uninvested_usd: Usd
+    uninvested_usd: ReckonedUsd
     liquidation_price_usd: Price | None
     protected_by: Text
 
@@ -367,8 +373,8 @@ class DaySummary(Message, frozen=True):
     stops: Annotated[int, Meta(ge=0)]
     exits: Annotated[int, Meta(ge=0)]
     shares: SignedShares
-    start_equity_usd: Usd
-    equity_usd: Usd
+    start_equity_usd: ReckonedUsd
+    equity_usd: ReckonedUsd
     return_fraction: Annotated[float, Meta(ge=-100, le=100)]
 
 

@@ -197,6 +197,13 @@ def test_no_fact_is_read_as_a_command_and_no_command_as_an_answer() -> None:
         wire.decode_answer(wire.encode(envelope(SUBMIT)))
 
 
+def test_a_history_has_one_close_for_each_day() -> None:
+    days = ["2026-03-03", "2026-03-04"]
+    for closes in ([], [400.0], [400.0, 401.0, 402.0]):
+        with pytest.raises(WireError, match="one close for each day"):
+            wire.decode_fact(raw(["DailyHistory", days, closes], topic=b"DailyHistory\0"))
+
+
 # --- anything at all ---------------------------------------------------------------------------
 
 DECODERS: list[Callable[[bytes], Envelope[Any]]] = [

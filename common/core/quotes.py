@@ -29,6 +29,7 @@ from common.core.rules import SECOND_NS
 from common.core.staleness import late
 from common.core.subscription import OPENING_S
 from common.messages import (
+    TEXT_MAX,
     Alert,
     DailyBar,
     FeedState,
@@ -148,7 +149,7 @@ def _feed_state(state: State, now: Now) -> list[Message]:
         halted=state.halted,
         competing=state.smh.competing,
         tick_ns=newest,
-        problem=problem(state, now)[:2000],
+        problem=problem(state, now)[:TEXT_MAX],
     )
     said, said_at = state.feed_said, state.feed_said_at
     if said is not None and said_at is not None:
@@ -194,7 +195,7 @@ def _conditions(state: State, now: Now) -> dict[str, str]:
             f"no final daily bar of {closed[-1].day} yet: no entry before it is there "
             f"({state.link_problem or state.history.problem})"
         )
-    return found
+    return {code: text[:TEXT_MAX] for code, text in found.items()}
 
 
 def _questions(state: State, now: Now) -> list[Message]:

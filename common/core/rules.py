@@ -48,6 +48,8 @@ def is_split(ratio: float) -> bool:
     if not (math.isfinite(ratio) and ratio > 0.0):
         return False
     larger = max(ratio, 1.0 / ratio)
+    if larger > 51.0:  # and the inverse of the smallest ratios is infinite
+        return False
     for few in range(1, 5):
         many = round(larger * few)
         if few < many <= 50 and abs(larger * few / many - 1.0) <= 0.001:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from common.clock import SECOND_NS
 from common.core import rules
 from common.core.risk_state import (
+    PRICE_USD_MAX,
     State,
     equity_usd,
     in_session,
@@ -120,9 +121,9 @@ def sample(state: State, now: Now) -> Sample | None:
     pnl = state.pnl
     if pnl is not None and pnl.shares == state.shares and pnl.shares > 0:
         stale = late_since(pnl.heard_ns, pnl.heard_host_ns, now, data.pnl_age_s_max)
-        if pnl.value_usd > 0 and not stale:
+        mark_usd = pnl.value_usd / pnl.shares
+        if 0 < mark_usd <= PRICE_USD_MAX and not stale:
             age_s = (now.market_ns - pnl.heard_ns) / SECOND_NS
-            mark_usd = pnl.value_usd / pnl.shares
             return Sample(pnl.heard_ns, mark_usd, "broker PnL", age_s, certain=False)
     return None
 
@@ -223,7 +224,7 @@ def equity_now(state: State, seen: Sample) -> Equity | None:
         leverage=min(LEVERAGE_SHOWN_MAX, max(0.0, value / equity)) if equity > 0 else 0.0,
         flow_usd=state.flow_usd,
         source=seen.source,
-        age_s=seen.age_s,
+        age_s=max(0.0, seen.age_s),  # a clock that went back makes no price younger than now
         armed=armed(state) and state.shares > 0,
     )
 

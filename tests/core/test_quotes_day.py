@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from common.core import quotes
 from common.messages import (
+    TEXT_MAX,
     Alert,
     DailyBar,
     DailyHistory,
@@ -335,6 +336,16 @@ def test_a_feed_that_is_cut_off_in_the_evening_pages_too() -> None:
     found = alert(play, "final_bar")
     assert found is not None
     assert "nothing listens" in found.text
+
+
+def test_the_longest_reason_of_a_link_that_is_down_can_still_be_said() -> None:
+    play = FeedPlay()
+    play.at(ns(MONDAY, 15))
+    play.hear(LinkDown(reason="x" * TEXT_MAX, listening=False))
+    play.at(ns(MONDAY, 16, 30))
+    found = alert(play, "final_bar")
+    assert found is not None
+    assert len(found.text) == TEXT_MAX
 
 
 def test_the_history_is_rebuilt_before_each_open_so_that_a_split_is_seen() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import settings as drawn
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from common import wire
 from common.core.risk_state import equity_usd
 from common.messages import (
+    BaselineSet,
     BreachCleared,
     BreachSuspected,
     Commission,
@@ -143,6 +145,32 @@ def test_broker_pnl_alone_needs_two_samples() -> None:
     assert not of(StopHit, day.pnl(390.0, 0.9))
     hit = one(StopHit, day.pnl(390.0, 0.2))
     assert "broker PnL" in hit.why
+
+
+def test_a_broker_pnl_that_makes_no_price_is_no_sample() -> None:
+    day = held_day(shares=100)
+    day.wait(30)
+    day.forget()
+    assert not day.pnl(1e10), "a million a share is no price"
+
+
+def test_the_age_of_a_price_is_never_below_zero() -> None:
+    day = held_day()
+    quote = day.state.quote
+    day.hear(msgspec.structs.replace(quote, tick_ns=1 << 62))
+    day.wait(1.5)
+    assert day.tick()
+    assert day.newest(Equity).age_s == 0.0
+
+
+def test_the_largest_position_at_the_largest_price_can_still_be_said() -> None:
+    day = RiskDay(held=10_000_000, cash_usd=5e11)
+    day.open_at(900_000.0)
+    assert day.newest(BaselineSet).baseline_usd == 9.5e12
+    wire.encode_fact(wire.Envelope(1, "risk_monitor", 1, 1, 1, 1, day.newest(Equity)))
+    hit = one(StopHit, day.quote(400_000.0, 2.0) + day.quote(400_000.0, 2.0))
+    kept = wire.encode_fact(wire.Envelope(1, "risk_monitor", 1, 1, 1, 1, hit))
+    assert wire.decode_fact(kept).body == hit
 
 
 def test_delayed_quotes_never_serve_the_stop_and_the_source_is_said() -> None:

@@ -197,6 +197,8 @@ def test_a_split_is_a_ratio_of_small_whole_numbers(ratio: float) -> None:
     assert rules.is_split(ratio)
 
 
-@pytest.mark.parametrize("ratio", [1.0, 0.995, 1.004, 1.17, 0.493, *no_number, math.inf])
+@pytest.mark.parametrize(
+    "ratio", [1.0, 0.995, 1.004, 1.17, 0.493, 5e-324, 1e308, *no_number, math.inf]
+)
 def test_a_dividend_or_a_revised_price_is_no_split(ratio: float) -> None:
     assert not rules.is_split(ratio)
