@@ -114,7 +114,7 @@ class Engine:
         self._spoken_ns: dict[str, int] = {}
         self._speakers_heard: dict[str, int] = {}
         self._repeat_ns = 0
-        self._roomy = True
+        self._roomy: bool | None = None  # a state that was folded may hold another word
         self.dropped = 0
         """Messages refused at the door since the start: malformed, foreign or out of table."""
 
@@ -253,6 +253,8 @@ class Engine:
     def disk_state(self, free_mb: float) -> None:
         """The driver's look at the journal's disk, a few times a minute."""
         roomy = free_mb >= self.settings.operation.disk_free_mb_min
+        if roomy and self._journal.reserve_spent:
+            self._journal.make_reserve()
         roomy = roomy and not self._journal.reserve_spent
         if roomy != self._roomy:
             self._roomy = roomy

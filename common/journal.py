@@ -166,7 +166,22 @@ class Journal:
         self._reserve = folder / "reserve"
         self._fd = -1
         self._length = 0
-        self._make_reserve(reserve_bytes)
+        self._reserve_bytes = reserve_bytes
+        self.make_reserve()
+
+    def make_reserve(self) -> None:
+        """Keeps space back, also again once a disk that was full has room; `reserve_spent` tells
+        whether there is none."""
+        size = self._reserve_bytes
+        self.reserve_spent = False
+        if size <= 0 or (self._reserve.exists() and self._reserve.stat().st_size == size):
+            return
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+            self.reserve_spent = True
 
     def files(self) -> list[Path]:
         """All journal files, oldest first."""
@@ -246,18 +261,6 @@ class Journal:
                 write()
             except OSError as again:
                 raise DiskFullError(again.errno, f"{self.folder}: {again.strerror}") from again
-
-    def _make_reserve(self, reserve_bytes: int) -> None:
-        if reserve_bytes <= 0 or (
-            self._reserve.exists() and self._reserve.stat().st_size == reserve_bytes
-        ):
-            return
-        try:
-            with self._reserve.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, reserve_bytes)
-        except OSError:
-            self._reserve.unlink(missing_ok=True)
-            self.reserve_spent = True
 
 
 def _write_whole(path: Path, data: bytes) -> None:

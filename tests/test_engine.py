@@ -541,12 +541,26 @@ def test_a_start_gives_every_topic_its_time(tmp_path: Path) -> None:
     assert not [name for name in play.seen if name.startswith("Silence")]
 
 
-def test_the_disk_is_told_on_change_only(tmp_path: Path) -> None:
+def disk_told(play: Loop) -> list[bool]:
+    return [r.message.roomy for r in play.records() if isinstance(r.message, DiskState)]
+
+
+def test_the_disk_is_told_at_the_start_and_on_change_only(tmp_path: Path) -> None:
     play = loop(tmp_path)
-    for free_mb in (5000.0, 10.0, 9.0, 5000.0):
+    for free_mb in (5000.0, 5000.0, 10.0, 9.0, 5000.0):
         play.engine.disk_state(free_mb)
-    told = [r.message.roomy for r in play.records() if isinstance(r.message, DiskState)]
-    assert told == [False, True]
+    assert disk_told(play) == [True, False, True]
+
+
+def test_a_disk_that_was_cleared_while_the_service_was_down_is_told_as_roomy(
+    tmp_path: Path,
+) -> None:
+    """Or the folded state would stop entries for ever."""
+    play = loop(tmp_path)
+    play.engine.disk_state(10.0)
+    play.restart()
+    play.engine.disk_state(5000.0)
+    assert disk_told(play) == [False, True]
 
 
 def test_an_edge_that_answers_at_once_is_heard_after_the_turn_is_over(tmp_path: Path) -> None:

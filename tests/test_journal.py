@@ -295,11 +295,19 @@ ON_A_FULL_DISK = """
     records = [payload for _, payload in read(book.files()[0])]
     assert records == [b"header"] + [b"exit" * 500] * kept, "no half record"
     assert book.reserve_spent
+    book.make_reserve()
+    assert book.reserve_spent, "no room for one yet"
+    os.unlink("{disk}/filler")
+    book.make_reserve()
+    assert not book.reserve_spent
+    assert (book.folder / "reserve").stat().st_size == 64 * 1024
     print(kept)
 """
 
 
-def test_on_a_full_disk_the_reserve_records_the_exits(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_reserve_records_the_exits_and_comes_back_with_room(
+    tmp_path: Path,
+) -> None:
     """A real file system of 1 MB, filled to the last byte."""
     script = textwrap.dedent(ON_A_FULL_DISK).format(disk=tmp_path)
     mount = f"mount -t tmpfs -o size=1m tmpfs '{tmp_path}' && exec '{sys.executable}' -c \"$1\""
