@@ -124,6 +124,13 @@ def drop_client(server: Server, args: Args) -> None:
             session.abort()
 
 
+def half_open(server: Server, args: Args) -> None:
+    for session in server.live_sessions():
+        if session.client_id == args["client_id"]:
+            server.sessions.pop(session.number)
+            session.cut_off(args["host_seconds"])
+
+
 def freeze(server: Server, args: Args) -> None:
     server.set_frozen(args["on"])
 

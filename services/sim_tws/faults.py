@@ -53,6 +53,8 @@ _TABLE = [
     Fault("refuse-port", "sockets drop and the port refuses connections",
           act.refuse_port, {"host_seconds": 2.0}),
     Fault("drop-client", "the connection of one client id dies", act.drop_client, {"client_id": 1}),
+    Fault("half-open", "one client's line goes dead and neither end is told; it may connect anew",
+          act.half_open, {"client_id": 1, "host_seconds": 30.0}),
     Fault("freeze", "connections are accepted and nothing is answered until it is off again",
           act.freeze, ON),
     Fault("slow", "every message leaves late, in order", act.slow, {"host_seconds": 2.0}),

@@ -42,6 +42,7 @@ class Session(asyncio.Protocol):
         self._reader = FrameReader()
         self._outgoing: list[bytes] = []
         self._flush_due = False
+        self._cut_off = False
         self._request_times: deque[float] = deque()
         self._violations = 0
         self._paced: deque[bytes] = deque()
@@ -170,6 +171,12 @@ class Session(asyncio.Protocol):
         if self._transport is not None:
             self._transport.pause_reading()
 
+    def cut_off(self, for_s: float) -> None:
+        """Nothing passes any more and the socket stays; after `for_s` the kernel gives it up."""
+        self._cut_off = True
+        self.freeze()
+        self._loop.call_later(for_s, self.abort)
+
     def thaw(self) -> None:
         if self._transport is not None:
             self._transport.resume_reading()
@@ -226,7 +233,7 @@ class Session(asyncio.Protocol):
             self._queue(body)
 
     def _queue(self, body: bytes) -> None:
-        if self._transport is None:
+        if self._transport is None or self._cut_off:
             return
         self.server.record(self, "out", body)
         self._outgoing.append(wire.frame(body))

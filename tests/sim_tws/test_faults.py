@@ -162,6 +162,21 @@ def test_drop_client(raw: Raw, sim: SimThread) -> None:
     assert second.hear("49")
 
 
+def test_half_open(raw: Raw, sim: SimThread) -> None:
+    first, second = raw(client_id=1).start(), raw(client_id=2).start()
+    sim.fault("half-open", client_id=1, host_seconds=0.3)
+
+    first.say(49, 1)
+    first.socket.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        first.hear("49")
+    second.say(49, 1)
+    assert second.hear("49")
+    assert raw(client_id=1).start(), "the id is free again"
+    first.socket.settimeout(DEADLINE_S)
+    assert first.closed(), "in the end the kernel gives it up"
+
+
 def test_freeze(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("freeze")
