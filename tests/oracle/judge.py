@@ -108,8 +108,10 @@ class Judge:
         )
         return Verdict(tuple(self._violations), tuple(self._ledger.executions.values()), figures)
 
-    def _hear(self, fact: f.Fact) -> None:  # noqa: C901 - one line per kind of fact
+    def _hear(self, fact: f.Fact) -> None:  # noqa: C901, PLR0912 - one line per kind of fact
         match fact:
+            case f.Opened():
+                self._quotes.opened(fact.connection)
             case f.PriceSaid() | f.LastSizeSaid():
                 self._on_price(fact)
             case f.Placed():

@@ -48,6 +48,11 @@ class Quotes:
     opened_usd: float = math.nan
     _ours: set[tuple[int, int]] = field(default_factory=set)
 
+    def opened(self, connection: int) -> None:
+        """A server that was started again counts its connections anew: the number is another's."""
+        self.quotes.pop(connection, None)
+        self._ours = {key for key in self._ours if key[0] != connection}
+
     def asked(self, asked: QuotesAsked) -> None:
         if asked.symbol == self.symbol:
             self._ours.add((asked.connection, asked.req_id))
