@@ -5,6 +5,7 @@ BIN := .venv/bin
 READY := .venv/ready
 
 # make run [BROKER=sim|tws] [DATA=dir] [START=YYYY-MM-DD] [DAYS=n] [SECONDS_PER_DAY=s] [SEED=n] [TEST_ENTRY=1]
+# make run CONTINUE=1: the last simulated run goes on, its market, broker and journals as they were
 RUN_OPTIONS := \
 	$(if $(BROKER),--broker $(BROKER)) \
 	$(if $(DATA),--data $(DATA)) \
@@ -12,7 +13,8 @@ RUN_OPTIONS := \
 	$(if $(DAYS),--days $(DAYS)) \
 	$(if $(SECONDS_PER_DAY),--seconds-per-day $(SECONDS_PER_DAY)) \
 	$(if $(SEED),--seed $(SEED)) \
-	$(if $(filter-out 0,$(TEST_ENTRY)),--test-entry)
+	$(if $(filter-out 0,$(TEST_ENTRY)),--test-entry) \
+	$(if $(filter-out 0,$(CONTINUE)),--continue)
 
 # A restarted service must find its code compiled: compiling it again is time without a stop.
 unexport PYTHONDONTWRITEBYTECODE

@@ -130,6 +130,12 @@ class ClockWriter:
             market_ns = old.at(now_ns)
         self._write(Segment(now_ns, market_ns, speed, max(market_ns, limit_ns)))
 
+    def hold(self) -> None:
+        """Stands still at the limit that a reader may have reached, whatever ended the run before:
+        after a reboot host time begins anew, and the old segment would begin with it."""
+        limit_ns = self.reader.segment().limit_ns
+        self._write(Segment(host_ns(), limit_ns, 0.0, limit_ns))
+
     def _write(self, segment: Segment) -> None:
         (count,) = _COUNT.unpack_from(self._map, 0)
         packed = (segment.host_ns, segment.market_ns, segment.speed, segment.limit_ns)

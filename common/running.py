@@ -34,6 +34,8 @@ class Running(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pid: int
     """The launcher's."""
     started: str
+    options: tuple[str, ...] = ()
+    """The command line of a simulated run, by which it can be continued."""
 
     @property
     def alive(self) -> bool:

@@ -19,7 +19,7 @@ from typing import Literal
 from common import running, topology
 from common import settings as settings_file
 from common.clock import NEW_YORK, SECOND_NS, ClockWriter
-from common.running import Mode
+from common.running import Mode, Running
 from common.settings import Settings, SettingsError
 from common.supervision import private_root
 
@@ -46,6 +46,7 @@ class Plan:
     run_dir: Path
     lock: Path
     days: int | None
+    options: tuple[str, ...]
     environment: dict[str, str]
 
     @property
@@ -64,12 +65,17 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=int, help="of the synthetic market")
     add("--sim-options", help="more for the simulated TWS: --record FILE, --script FILE, ...")
     add("--test-entry", action="store_true", help="enter at once if BULL and the market is open")
+    add("--continue", dest="go_on", action="store_true", help="the last simulated run, as it was")
     return options
 
 
 def make(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
     """The plan for a command line; RefusedError when it cannot be started as told."""
     chosen = parser().parse_args(arguments)
+    before = _run_to_continue(arguments) if chosen.go_on else None
+    if before is not None:
+        arguments = before.options
+        chosen = parser().parse_args(arguments)
     changed = dict(environment) | _overrides(chosen)
     try:
         settings = settings_file.load(environment=changed)
@@ -80,15 +86,17 @@ def make(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
     mode_dir = running.var_root().resolve() / mode
     run = secrets.token_hex(4)
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    var_dir = mode_dir / f"{stamp}-{run}" if mode == "sim" else mode_dir
     plan = Plan(
         mode=mode,
         settings=settings,
         mode_dir=mode_dir,
-        var_dir=mode_dir / f"{stamp}-{run}" if mode == "sim" else mode_dir,
+        var_dir=var_dir if before is None else Path(before.var_dir),
         run_dir=root / run,
         # On a real account one system per person, whatever folder it is started from.
         lock=mode_dir / "lock" if mode == "sim" else root / f"{mode}.lock",
         days=chosen.days,
+        options=tuple(arguments),
         environment=changed,
     )
     _check_socket_paths(plan.run_dir)
@@ -98,6 +106,20 @@ def make(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
     else:
         _refuse_simulation_options(chosen)
     return plan
+
+
+def _run_to_continue(arguments: Sequence[str]) -> Running:
+    """The last simulated run: a crash of everything, and then the same market, broker and journals.
+
+    It goes on under the options it was started with, so no other is taken beside `--continue`.
+    """
+    if len(arguments) > 1:
+        raise RefusedError("CONTINUE goes on as the run was started; give no other option with it")
+    root = running.var_root().resolve()
+    found = next((run for run in running.known(root) if run.mode == "sim"), None)
+    if found is None or not Path(found.clock).exists():
+        raise RefusedError(f"no simulated run to continue in {root}")
+    return found
 
 
 def _overrides(chosen: argparse.Namespace) -> dict[str, str]:
@@ -134,7 +156,7 @@ def _simulation(plan: Plan, chosen: argparse.Namespace) -> dict[str, str]:
         raise RefusedError(f"--days {plan.days}: at least one day")
     start, last = _market_days(chosen.data, simulation.start)
     port = free_port()
-    clock = plan.run_dir / "clock"
+    clock = plan.var_dir / "clock"
     options = ["--port", str(port), "--clock", str(clock), "--start", start.isoformat()]
     options += ["--control", str(plan.run_dir / "sim.control")]
     options += ["--state", str(plan.var_dir / "sim_tws.state")]
@@ -225,7 +247,9 @@ def make_folders(plan: Plan) -> None:
         shutil.rmtree(old, ignore_errors=True)
     first = date.fromisoformat(plan.environment["TRADER_START"])
     begins = datetime.combine(first, CLOCK_BEGINS, NEW_YORK)
-    ClockWriter(Path(plan.environment["TRADER_CLOCK"]), int(begins.timestamp()) * SECOND_NS).close()
+    clock = ClockWriter(Path(plan.environment["TRADER_CLOCK"]), int(begins.timestamp()) * SECOND_NS)
+    clock.hold()  # a run that is continued stands where it was
+    clock.close()
 
 
 def record(plan: Plan) -> None:
@@ -239,6 +263,7 @@ def record(plan: Plan) -> None:
         clock=plan.environment["TRADER_CLOCK"],
         pid=os.getpid(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
+        options=plan.options if plan.simulated else (),
     )
     running.write(plan.mode_dir, found)
 

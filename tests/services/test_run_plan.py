@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.clock import SECOND_NS, ClockWriter
 from common.settings import Broker, Settings
 from services.run import plan as plans
 from services.run import summary
@@ -175,6 +176,50 @@ def test_only_the_newest_simulated_runs_are_kept(environment: dict[str, str]) ->
     assert kept[-1] == plan.var_dir.name
 
 
+def begun(environment: dict[str, str], *options: str) -> plans.Plan:
+    """A simulated run that was started and is gone."""
+    plan = plans.make(options, environment)
+    plan.mode_dir.mkdir(parents=True, exist_ok=True)
+    plans.make_folders(plan)
+    plans.record(plan)
+    return plan
+
+
+def test_a_continued_run_has_the_folder_clock_and_options_of_the_last_one(
+    environment: dict[str, str],
+) -> None:
+    first = begun(environment, "--seconds-per-day", "4", "--seed", "7")
+    again = plans.make(["--continue"], environment)
+    assert again.var_dir == first.var_dir
+    assert again.run_dir != first.run_dir
+    assert again.options == first.options
+    assert again.settings.simulation.seed == 7
+    assert again.environment["TRADER_CLOCK"] == first.environment["TRADER_CLOCK"]
+    options = shlex.split(again.environment["TRADER_SIM_OPTIONS"])
+    assert options[options.index("--state") + 1] == str(first.var_dir / "sim_tws.state")
+
+
+def test_a_continued_run_goes_on_at_the_latest_instant_anybody_may_have_seen(
+    environment: dict[str, str],
+) -> None:
+    first = begun(environment)
+    writer = ClockWriter(Path(first.environment["TRADER_CLOCK"]), 0)
+    seen_ns = writer.reader.now_ns() + SECOND_NS
+    writer.go_on(0.001, seen_ns)
+    plans.make_folders(plans.make(["--continue"], environment))
+    assert writer.reader.now_ns() == seen_ns
+
+
+def test_nothing_to_continue_and_other_options_beside_it_are_refused(
+    environment: dict[str, str],
+) -> None:
+    with pytest.raises(RefusedError, match="no simulated run to continue"):
+        plans.make(["--continue"], environment)
+    begun(environment)
+    with pytest.raises(RefusedError, match="no other option"):
+        plans.make(["--continue", "--seed", "3"], environment)
+
+
 def test_too_few_summaries_are_a_failure() -> None:
     assert summary.missing((), None) == ""
     assert summary.missing((), 2).startswith("0 of 2 days")
@@ -195,7 +240,7 @@ def test_make_alone_prints_its_targets() -> None:
 
 def test_make_hands_every_option_on() -> None:
     variables = ["DATA=d", "START=2025-05-23", "DAYS=10", "SECONDS_PER_DAY=15", "SEED=3"]
-    variables += ["BROKER=sim", "TEST_ENTRY=1"]
+    variables += ["BROKER=sim", "TEST_ENTRY=1", "CONTINUE=1"]
     printed = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "run", *variables],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -206,3 +251,4 @@ def test_make_hands_every_option_on() -> None:
     assert (chosen.days, chosen.seconds_per_day, chosen.seed) == (10, 15.0, 3)
     assert chosen.broker == "sim"
     assert chosen.test_entry
+    assert chosen.go_on
