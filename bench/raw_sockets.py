@@ -27,16 +27,13 @@ def connected(context: zmq.Context[zmq.Socket[bytes]], run_dir: Path) -> zmq.Soc
 
 
 def with_options(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
-    """The options of common/bus.py."""
+    """The options that common/bus.py gives PUB and SUB."""
     socket.set(zmq.LINGER, 0)
     socket.set(zmq.SNDHWM, HIGH_WATER)
     socket.set(zmq.RCVHWM, HIGH_WATER)
     socket.set(zmq.MAXMSGSIZE, wire.FRAME_BYTES_MAX)
     socket.set(zmq.RECONNECT_IVL, 10)
     socket.set(zmq.RECONNECT_IVL_MAX, 200)
-    socket.set(zmq.HEARTBEAT_IVL, 1000)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, 3000)
-    socket.set(zmq.HEARTBEAT_TTL, 3000)
     return socket
 
 

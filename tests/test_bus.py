@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -234,3 +235,40 @@ def test_each_socket_that_can_be_read_has_a_descriptor_for_an_event_loop(
     descriptors = buses(topology.RISK).descriptors()
     asked = topology.answerers_for(topology.RISK)
     assert len(set(descriptors)) == len(descriptors) == len(("facts", "commands")) + len(asked)
+
+
+SLOW_HEARER = """
+    import sys, time
+    from pathlib import Path
+    from common.bus import Bus
+    bus = Bus("risk_monitor", Path(sys.argv[1]))
+    heard = 0
+    while not heard:
+        bus.wait(1.0)
+        heard = len(list(bus.heard()))
+    print("hears", flush=True)
+    time.sleep(5.0)
+    end = time.monotonic() + 2.0
+    while time.monotonic() < end:
+        bus.wait(0.1)
+        heard += len(list(bus.heard()))
+    print(heard, flush=True)
+"""
+
+
+def test_a_hearer_that_stalls_while_its_queue_fills_reads_on_and_lives(
+    run_dir: Path, buses: Callable[[str], Bus]
+) -> None:
+    """With ZMTP heartbeats libzmq would cut it off after 3 s and abort its process as it reads."""
+    feed, said = buses(topology.FEED), frame(quote(100.0), topology.FEED)
+    code = textwrap.dedent(SLOW_HEARER)
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(run_dir)], stdout=subprocess.PIPE, text=True
+    ) as hearer:
+        assert hearer.stdout is not None
+        while hearer.poll() is None:
+            for _ in range(100):
+                feed.say(said)
+            time.sleep(0.01)
+        assert hearer.returncode == 0
+        assert int(hearer.stdout.read().split()[-1]) > 1000
