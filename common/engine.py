@@ -99,6 +99,9 @@ class Engine:
         self._waiting: deque[tuple[Message, str]] = deque()
         self._latest_day = ""
         heard = topology.heard_by(name)
+        self._topics_of = {
+            speaker: frozenset(fact.__name__ for fact in facts) for speaker, facts in heard.items()
+        }
         self._session_speakers = tuple(
             speaker
             for speaker, facts in heard.items()
@@ -126,12 +129,12 @@ class Engine:
         `fold`: what a standby has folded so far; it is read to its end. A damaged file is folded up
         to the damage, set aside, and the decider hears where.
         """
-        fold = fold or Fold(self.name, self.decider, self.settings)
+        fold = fold or Fold(self.name, self.decider, self.settings, self._journal.disk)
         damage = fold.read_on(self._journal.folder)
         self.state, self._memory = fold.state, fold.memory
         self._latest_day = fold.latest_day
         if damage is not None:
-            damage.path.rename(damage.path.with_suffix(f".damaged-{self._host_ns()}"))
+            self._journal.set_aside(damage.path, f"damaged-{self._host_ns()}")
             self._begin_epoch(damage.path.stem)
         elif fold.path is None:
             self._begin_epoch(FIRST_FILE)
@@ -413,7 +416,7 @@ class Engine:
         )
 
     def _notice_gaps(self, speaker: str, epoch: int, beat: Heartbeat) -> None:
-        mine = {fact.__name__ for fact in topology.heard_by(self.name).get(speaker, ())}
+        mine = self._topics_of.get(speaker, frozenset())
         for topic, said in beat.said:
             if topic in mine and said:
                 heard_epoch, seq = self._memory.heard.get((speaker, topic), (0, 0))

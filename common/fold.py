@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from common import journal, wire
+from common.disk import REAL, Disk
 from common.journal import JournalDamagedError, Newest
 from common.memory import Memory
 from common.messages import Message, Now, Session
@@ -45,8 +46,9 @@ class Fold:
     process that wrote that header ("" before any); `latest_day`: of the newest Session after it.
     """
 
-    def __init__(self, name: str, decider: Decider, settings: Settings) -> None:
+    def __init__(self, name: str, decider: Decider, settings: Settings, disk: Disk = REAL) -> None:
         self.name = name
+        self._disk = disk
         self._decider = decider
         self._settings = settings
         edge_types = frozenset(edge_messages(decider))
@@ -77,7 +79,7 @@ class Fold:
 
         A new session's file, or another one under the same name, is begun with its own header.
         """
-        path = journal.newest_file(folder)
+        path = journal.newest_file(folder, self._disk)
         if path is None:
             return None
         found, skipped = self._newest_readable(path)
@@ -101,7 +103,7 @@ class Fold:
         damage: JournalDamagedError | None = None
         unreadable: set[int] = set()
         while True:
-            found = journal.newest(path, self._found, frozenset(unreadable))
+            found = journal.newest(path, self._found, frozenset(unreadable), self._disk)
             if found.start == 0:
                 self._begin()
             elif not found.header:

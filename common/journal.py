@@ -12,12 +12,13 @@ On a full disk the reserve file is given up once, so that exits can still be rec
 from __future__ import annotations
 
 import errno
-import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from common.disk import REAL, Disk
 
 MAGIC = b"TRJ1"
 CHECKPOINT_MAGIC = b"TRC1"
@@ -78,17 +79,17 @@ class Newest:
     damage: JournalDamagedError | None = None
 
 
-def newest_file(folder: Path) -> Path | None:
+def newest_file(folder: Path, disk: Disk = REAL) -> Path | None:
     """The file of the newest session; None where there is none."""
-    try:
-        names = [name for name in os.listdir(folder) if name.endswith(SUFFIX)]  # noqa: PTH208  (many times a second, and 400 paths are slow to make)
-    except FileNotFoundError:
-        return None
+    names = [name for name in disk.names(folder) if name.endswith(SUFFIX)]
     return folder / max(names) if names else None
 
 
 def newest(
-    path: Path, before: Newest | None = None, unreadable: frozenset[int] = frozenset()
+    path: Path,
+    before: Newest | None = None,
+    unreadable: frozenset[int] = frozenset(),
+    disk: Disk = REAL,
 ) -> Newest:
     """Reads a file for a restart; OSError when it cannot be read at all.
 
@@ -96,14 +97,9 @@ def newest(
     file bears that name (the one before was damaged and set aside). `unreadable`: offsets of
     checkpoints to leave out, since nobody can decode them; the records before them count instead.
     """
-    with path.open("rb") as file:
-        status = os.fstat(file.fileno())
-        found = Newest(path, status.st_ino, 0)
-        same = before is not None and (before.path, before.inode) == (path, status.st_ino)
-        if before is not None and same and before.sound_bytes <= status.st_size:
-            found.start = found.sound_bytes = before.sound_bytes
-        file.seek(found.start)
-        data = file.read()
+    known = before if before is not None and before.path == path else Newest(path, -1, 0)
+    inode, start, data = disk.read(path, known.inode, known.sound_bytes)
+    found = Newest(path, inode, start, sound_bytes=start)
     try:
         for offset, magic, payload in _frames(data, path, found.start):
             if offset == 0 or (magic == CHECKPOINT_MAGIC and offset not in unreadable):
@@ -158,10 +154,11 @@ def _sound_frame_after(data: bytes, start: int) -> bool:
 class Journal:
     """The journal of one service: a folder of files named after sessions, the newest one open."""
 
-    def __init__(self, folder: Path, reserve_bytes: int = 0) -> None:
+    def __init__(self, folder: Path, reserve_bytes: int = 0, disk: Disk = REAL) -> None:
         """Creates `folder` (0700) and the reserve. Opens no file yet."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disk.make_folder(folder)
         self.folder = folder
+        self.disk = disk
         self.reserve_spent = False
         self._reserve = folder / "reserve"
         self._fd = -1
@@ -174,27 +171,31 @@ class Journal:
         whether there is none."""
         size = self._reserve_bytes
         self.reserve_spent = False
-        if size <= 0 or (self._reserve.exists() and self._reserve.stat().st_size == size):
+        if size <= 0 or self.disk.size(self._reserve) == size:
             return
         try:
-            with self._reserve.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, size)
+            fd = self.disk.create(self._reserve)
+            try:
+                self.disk.allocate(fd, size)
+            finally:
+                self.disk.close(fd)
         except OSError:
-            self._reserve.unlink(missing_ok=True)
+            self.disk.delete(self._reserve)
             self.reserve_spent = True
 
     def files(self) -> list[Path]:
         """All journal files, oldest first."""
-        return sorted(self.folder.glob(f"*{SUFFIX}"))
+        names = self.disk.names(self.folder)
+        return [self.folder / name for name in sorted(names) if name.endswith(SUFFIX)]
 
     def open(self, path: Path, sound: int) -> int:
         """Goes on writing at the end of the `sound` bytes of `path` (`newest` tells); returns how
         many bytes of torn tail were cut."""
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        torn = os.fstat(self._fd).st_size - sound
+        self._fd = self.disk.open_to_append(path)
+        torn = (self.disk.size(path) or 0) - sound
         if torn:
-            os.ftruncate(self._fd, sound)
-            os.fdatasync(self._fd)
+            self.disk.truncate(self._fd, sound)
+            self.disk.sync(self._fd)
         self._length = sound
         return torn
 
@@ -203,11 +204,11 @@ class Journal:
         path = self.folder / f"{name}{SUFFIX}"
         draft = path.with_suffix(".draft")
         data = frame(header)
-        self._retry_with_reserve(lambda: _write_whole(draft, data))
-        draft.replace(path)
-        _sync_folder(self.folder)
+        self._retry_with_reserve(lambda: self._write_whole(draft, data))
+        self.disk.rename(draft, path)
+        self.disk.sync_folder(self.folder)
         self.close()
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self._fd = self.disk.open_to_append(path)
         self._length = len(data)
         return path
 
@@ -226,28 +227,41 @@ class Journal:
     def sync(self) -> None:
         """Returns when everything appended survives a power cut. An error here is fatal: the kernel
         may have dropped the pages, so a second try would lie."""
-        os.fdatasync(self._fd)
+        self.disk.sync(self._fd)
+
+    def set_aside(self, path: Path, mark: str) -> None:
+        """Renames a damaged file, so that no restart reads it again and a person still can."""
+        self.disk.rename(path, path.with_suffix(f".{mark}"))
 
     def delete_before(self, name: str) -> None:
         """Deletes sessions before `name` (retention); what came before any session stays."""
         for path in self.files():
             if path.stem.strip("0") and path.stem < name:
-                path.unlink()
+                self.disk.delete(path)
 
     def close(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
+            self.disk.close(self._fd)
             self._fd = -1
 
     def _write(self, data: bytes) -> None:
         try:
-            written = os.write(self._fd, data)
+            written = self.disk.write(self._fd, data)
         except OSError:
-            os.ftruncate(self._fd, self._length)
+            self.disk.truncate(self._fd, self._length)
             raise
         if written < len(data):
-            os.ftruncate(self._fd, self._length)
+            self.disk.truncate(self._fd, self._length)
             raise OSError(errno.ENOSPC, "a short write")
+
+    def _write_whole(self, path: Path, data: bytes) -> None:
+        fd = self.disk.create(path)
+        try:
+            if self.disk.write(fd, data) < len(data):
+                raise OSError(errno.ENOSPC, "a short write")
+            self.disk.sync(fd)
+        finally:
+            self.disk.close(fd)
 
     def _retry_with_reserve(self, write: Callable[[], None]) -> None:
         try:
@@ -256,26 +270,8 @@ class Journal:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self.reserve_spent:
                 raise DiskFullError(error.errno, f"{self.folder}: {error.strerror}") from error
             self.reserve_spent = True
-            self._reserve.unlink(missing_ok=True)
+            self.disk.delete(self._reserve)
             try:
                 write()
             except OSError as again:
                 raise DiskFullError(again.errno, f"{self.folder}: {again.strerror}") from again
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        if os.write(fd, data) < len(data):
-            raise OSError(errno.ENOSPC, "a short write")
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
