@@ -43,6 +43,10 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("services/backtest/history.py", "services.sim_tws"): "one reader of CSV files, one refusal",
     ("services/backtest/invented.py", "services.sim_tws"): "one invented market",
     ("services/trader/backtest_options.py", "services.backtest"): "what research may be told",
+    ("services/backtest/examination.py", "services.sim_tws"): "the same reader and refusals",
+    ("services/backtest/bar_files.py", "services.sim_tws"): "rows are written as they are read",
+    ("services/backtest/refresh.py", "services.sim_tws"): "the same sessions",
+    ("services/trader/history.py", "services.backtest"): "the commands of the data's folder",
     ("services/trader/research.py", "services.backtest"): "the commands of research",
     ("services/trader/research_tables.py", "services.backtest"): "what research shows",
 }

@@ -12,13 +12,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from ib_insync import Contract, Index, Stock
-
 from common import calendar
 from common.clock import NEW_YORK, SECOND_NS, Clock
 from common.messages import DataKind, Message
 from common.settings import Settings
+from common.tws.codes import NO_DEFINITION
 from common.tws.connection import TwsConnection
+from common.tws.contracts import contract_of
 from common.tws.link_messages import LinkDown, LinkMessage, TwsError
 from common.tws.liquid_hours import liquid_hours
 from common.tws.market_messages import (
@@ -38,6 +38,7 @@ from common.tws.market_messages import (
     SessionHours,
     Subscribe,
 )
+from common.tws.questions import Questions
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +57,11 @@ class MarketData:
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscribed: dict[str, int] = {}
         self._symbols: dict[int, str] = {}
-        self._failures: dict[int, str] = {}
         self._chunk: dict[str, list[RawTick]] = {}
         self._connection = TwsConnection(
             settings, clock, settings.broker.data_client_id, self._on_link, self._prepare
         )
+        self._questions = Questions(self._connection, settings.broker.request_timeout_s)
 
     async def start(self) -> None:
         self._spawn(self._connection.run())
@@ -87,7 +88,7 @@ class MarketData:
         """Our callbacks instead of the library's, on each new connection."""
         self._subscribed.clear()
         self._symbols.clear()
-        self._failures.clear()
+        self._questions.forget()
         self._chunk.clear()
         ib.wrapper.priceSizeTick = self._on_price
         ib.wrapper.tickSize = self._on_size
@@ -127,7 +128,7 @@ class MarketData:
             self._hear(DataCode(symbol=symbol, code=message.code, text=message.text))
             return
         if isinstance(message, TwsError) and message.ref_id > 0:
-            self._failures[message.ref_id] = f"{message.text} ({message.code})"
+            self._questions.refused(message)
             return
         if isinstance(message, LinkDown):
             self._symbols.clear()
@@ -148,14 +149,14 @@ class MarketData:
         self._symbols[req_id] = effect.symbol
         client.reqMarketDataType(LIVE if effect.live else DELAYED)
         client.reqMktData(
-            req_id, self._contract(effect.symbol), "",
+            req_id, contract_of(self._settings.strategy, effect.symbol), "",
             snapshot=False, regulatorySnapshot=False, mktDataOptions=[],
         )  # fmt: skip
 
     async def _ask_contract(self) -> None:
-        contract = self._contract(self._settings.strategy.symbol)
-        found, problem = await self._ask("reqContractDetails", contract)
-        no_such = problem.endswith("(200)")  # an empty answer, and the decider's to explain
+        contract = contract_of(self._settings.strategy, self._settings.strategy.symbol)
+        answer = await self._questions.ask("reqContractDetails", contract)
+        no_such = answer.code == NO_DEFINITION  # an empty answer, and the decider's to explain
         lines = tuple(
             ContractLine(
                 con_id=details.contract.conId,
@@ -163,13 +164,13 @@ class MarketData:
                 name=details.longName,
                 hours=liquid_hours(details.liquidHours, details.timeZoneId),
             )
-            for details in found
+            for details in answer.found
         )
-        self._hear(ContractsFound(lines=lines, problem="" if no_such else problem))
+        self._hear(ContractsFound(lines=lines, problem="" if no_such else answer.problem))
 
     async def _read_history(self, effect: ReadHistory) -> None:
-        contract = self._contract(self._settings.strategy.symbol)
-        found, problem = await self._ask(
+        contract = contract_of(self._settings.strategy, self._settings.strategy.symbol)
+        answer = await self._questions.ask(
             "reqHistoricalData", contract,
             endDateTime="", durationStr=f"{effect.years} Y", barSizeSetting="1 day",
             whatToShow="TRADES", useRTH=True, formatDate=1, keepUpToDate=False, chartOptions=[],
@@ -179,9 +180,9 @@ class MarketData:
                 day=bar.date, open_usd=bar.open, high_usd=bar.high, low_usd=bar.low,
                 close_usd=bar.close,
             )
-            for bar in found
+            for bar in answer.found
         )  # fmt: skip
-        self._hear(HistoryRead(asked_ns=effect.asked_ns, bars=bars, problem=problem))
+        self._hear(HistoryRead(asked_ns=effect.asked_ns, bars=bars, problem=answer.problem))
 
     async def _read_calendar(self, effect: ReadCalendar) -> None:
         first, last = calendar_range(effect)
@@ -191,30 +192,6 @@ class MarketData:
             self._hear(CalendarRead(effect.asked_ns, past_days=(), sessions=(), problem=str(error)))
         else:
             self._hear(calendar_read(effect, days))
-
-    async def _ask(self, request: str, contract: Contract, **details: Any) -> tuple[list[Any], str]:
-        """One request that ends with an End message: what came, and why it is not good."""
-        await self._connection.request_room()
-        ib, timeout_s = self._connection.ib, self._settings.broker.request_timeout_s
-        if not self._connection.connected:
-            return [], "not connected to TWS"
-        req_id = ib.client.getReqId()
-        answer = ib.wrapper.startReq(req_id, contract)
-        getattr(ib.client, request)(req_id, contract, **details)
-        try:
-            found = await asyncio.wait_for(answer, timeout_s)
-        except TimeoutError:
-            return [], f"TWS did not answer within {timeout_s:g} s"
-        except ConnectionError:
-            return [], "the connection to TWS was lost"
-        return list(found or ()), self._failures.pop(req_id, "")
-
-    def _contract(self, symbol: str) -> Contract:
-        strategy = self._settings.strategy
-        if symbol == strategy.symbol:
-            primary = strategy.primary_exchange
-            return Stock(symbol, strategy.exchange, "USD", primaryExchange=primary)
-        return Index(symbol, "CBOE", "USD")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

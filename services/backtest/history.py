@@ -2,33 +2,39 @@
 
 Files: SMH_daily.csv and VIX_daily.csv; where present SMH_actions.csv, SMH_adjclose.csv,
 FEDFUNDS_monthly.csv and DFF_daily*.csv (percent a year), and for intraday bars SMH_1min.csv and
-SMH_5min.csv. The reader and its refusals are the ones of the simulated TWS's replay.
+SMH_5min.csv. The reader and its refusals are the ones of the simulated TWS's replay. `load` stops
+at the first of them; `examination.py` lists them all by the same functions.
 """
 
 from __future__ import annotations
 
-import csv
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from math import isfinite
 from pathlib import Path
 
 from common.clock import SECOND_NS
 from services.backtest.options import Bars
 from services.sim_tws.market import data_files
-from services.sim_tws.market.data_files import DailyRow
-from services.sim_tws.market.interface import MarketDataError, SessionTimes
+from services.sim_tws.market.data_files import Cell, DailyRow, Refuse, at_once
+from services.sim_tws.market.interface import SMH, Action, MarketDataError, SessionTimes
 from services.sim_tws.market.session_path import PriceBar
 from services.sim_tws.market.sessions import Sessions
 
 SMH_FILE, VIX_FILE = "SMH_daily.csv", "VIX_daily.csv"
 ACTIONS_FILE, ADJUSTED_FILE = "SMH_actions.csv", "SMH_adjclose.csv"
 RATES_FILE, RECENT_RATES = "FEDFUNDS_monthly.csv", "DFF_daily*.csv"
-INTRADAY = {"1min": ("SMH_1min.csv", 60), "5min": ("SMH_5min.csv", 300)}
+INTRADAY = {"5min": 300, "1min": 60}
+"""Kinds of intraday bars and their seconds."""
 # A day with fewer of its bars, or without the first, is taken from the daily file instead.
 COVERAGE_MIN = 0.95
+
+
+# Adjusted closes lie at or below the closes; they are rounded.
+ADJUSTED_ABOVE_MAX = 1.001
+RATE_PCT_MIN = -100.0
+NO_DAY = date(2000, 1, 3)  # stands for the range of a folder without a single row
 
 
 class HistoryError(MarketDataError):
@@ -93,25 +99,89 @@ def load(data_dir: Path, bars: Bars = "daily") -> History:
 
 
 def _load(data_dir: Path, bars: Bars) -> History:
-    smh_path, vix_path = data_dir / SMH_FILE, data_dir / VIX_FILE
-    smh = data_files.read_daily(smh_path)
-    vix = data_files.read_daily(vix_path, widen=True)
-    every = Sessions(min(smh[0].date, vix[0].date), max(smh[-1].date, vix[-1].date))
-    data_files.check_sessions(smh_path, smh, every, holes=False)
-    data_files.check_sessions(vix_path, vix, every, holes=True)
-    data_files.check_splits(smh_path, smh)
-    sessions = every.part(smh[0].date, smh[-1].date)
-    actions_path = data_dir / ACTIONS_FILE
-    actions = data_files.read_actions(actions_path, sessions) if actions_path.exists() else []
+    smh, vix, sessions = read_prices(data_dir)
+    actions = read_actions(data_dir, sessions)
+    adjusted = read_adjusted(data_dir, smh)
     return History(
         sessions=tuple(sessions.all),
         smh=tuple(smh),
         vix=Quotation(tuple(row.date for row in vix), tuple(row.close for row in vix)),
         dividends={day: action.value for day, action in actions if action.kind == "dividend"},
-        adjusted=_adjusted(data_dir / ADJUSTED_FILE),
+        adjusted=_series(adjusted),
         rates=_rates(data_dir),
         intraday=_intraday(data_dir, bars, sessions, smh),
     )
+
+
+def read_prices(
+    data_dir: Path, refuse: Refuse = at_once
+) -> tuple[list[DailyRow], list[DailyRow], Sessions]:
+    """The daily rows of SMH and VIX, and the exchange's sessions over SMH's range."""
+    smh_path, vix_path = data_dir / SMH_FILE, data_dir / VIX_FILE
+    smh = data_files.read_daily(smh_path, refuse=refuse)
+    vix = data_files.read_daily(vix_path, widen=True, refuse=refuse)
+    days = [row.date for row in (*smh, *vix)] or [NO_DAY]
+    every = Sessions(min(days), max(days))
+    data_files.check_sessions(smh_path, smh, every, holes=False, refuse=refuse)
+    data_files.check_sessions(vix_path, vix, every, holes=True, refuse=refuse)
+    data_files.check_splits(smh_path, smh, refuse=refuse)
+    return smh, vix, every.part(smh[0].date, smh[-1].date) if smh else every
+
+
+def read_actions(
+    data_dir: Path, sessions: Sessions, refuse: Refuse = at_once
+) -> list[tuple[date, Action]]:
+    path = data_dir / ACTIONS_FILE
+    return data_files.read_actions(path, sessions, refuse=refuse) if path.exists() else []
+
+
+def read_adjusted(data_dir: Path, smh: Sequence[DailyRow], refuse: Refuse = at_once) -> list[Cell]:
+    """Dividend-adjusted closes; one above its own close is on another split's scale."""
+    path = data_dir / ADJUSTED_FILE
+    if not path.exists():
+        return []
+    cells = data_files.read_column(path, "adjclose", 0.0, refuse=refuse)
+    closes = {row.date: row.close for row in smh}
+    for cell in cells:
+        close = closes.get(cell.date)
+        if close is not None and cell.value > close * ADJUSTED_ABOVE_MAX:
+            reason = f"adjclose {cell.value:g} is above the day's close {close:g}"
+            refuse(MarketDataError(f"{path.name}, row {cell.row}: {reason}"))
+    return cells
+
+
+def intraday_file(symbol: str, kind: str) -> str:
+    return f"{symbol}_{kind}.csv"
+
+
+def read_bars(
+    data_dir: Path,
+    symbol: str,
+    kind: str,
+    sessions: Sessions,
+    daily: Sequence[DailyRow],
+    refuse: Refuse = at_once,
+) -> dict[date, list[PriceBar]]:
+    """The intraday bars of one kind ("1min", "5min") by day, whole sessions or not."""
+    path, by_day = data_dir / intraday_file(symbol, kind), {row.date: row for row in daily}
+    return data_files.read_intraday(path, INTRADAY[kind], sessions, by_day, refuse=refuse)
+
+
+def read_rates(path: Path, refuse: Refuse = at_once) -> list[Cell]:
+    return data_files.read_column(path, "rate", RATE_PCT_MIN, refuse=refuse)
+
+
+def is_whole(bars: Sequence[PriceBar], session: SessionTimes) -> bool:
+    """Whether a day's bars begin at the open and hardly any is missing."""
+    length_s = (session.close_ns - session.open_ns) // SECOND_NS
+    covered_s = sum(bar.length_s for bar in bars)
+    return bool(bars) and bars[0].start_s == 0 and covered_s >= COVERAGE_MIN * length_s
+
+
+def rate_files(data_dir: Path) -> list[Path]:
+    """The files of interest rates that are there: the monthly one first."""
+    monthly = data_dir / RATES_FILE
+    return [*([monthly] if monthly.exists() else []), *sorted(data_dir.glob(RECENT_RATES))]
 
 
 def _intraday(
@@ -120,62 +190,32 @@ def _intraday(
     """Whole sessions of the bars asked for; with "auto" each day's finest."""
     if bars == "daily":
         return {}
-    by_day = {row.date: row for row in smh}
     found: dict[date, Sequence[PriceBar]] = {}
-    for name in ("5min", "1min") if bars == "auto" else (bars,):
-        file, bar_s = INTRADAY[name]
-        path = data_dir / file
-        if not path.exists():
+    for kind in INTRADAY if bars == "auto" else (bars,):
+        file = intraday_file(SMH, kind)
+        if not (data_dir / file).exists():
             if bars == "auto":
                 continue
             raise HistoryError(f"{file}: no such file in {data_dir}, which --bars {bars} needs")
-        for day, of_day in data_files.read_intraday(path, bar_s, sessions, by_day).items():
+        for day, of_day in read_bars(data_dir, SMH, kind, sessions, smh).items():
             session = sessions.on(day)
             assert session is not None
-            length_s = (session.close_ns - session.open_ns) // SECOND_NS
-            if of_day[0].start_s == 0 and len(of_day) * bar_s >= COVERAGE_MIN * length_s:
+            if is_whole(of_day, session):
                 found[day] = tuple(of_day)
     return found
 
 
-def _adjusted(path: Path) -> Quotation:
-    return _column(path, "adjclose", above=0.0) if path.exists() else Quotation()
-
-
 def _rates(data_dir: Path) -> Quotation:
     """Monthly means, each from its month's first day on; from the first daily row on, those."""
-    path = data_dir / RATES_FILE
-    monthly = _column(path, "rate", above=-100.0) if path.exists() else Quotation()
+    monthly: dict[date, float] = {}
     daily: dict[date, float] = {}
-    for recent in sorted(data_dir.glob(RECENT_RATES)):
-        found = _column(recent, "rate", above=-100.0)
-        daily.update(zip(found.days, found.values, strict=True))
+    for path in rate_files(data_dir):
+        known = monthly if path.name == RATES_FILE else daily
+        known.update((cell.date, cell.value) for cell in read_rates(path))
     begin = min(daily, default=date.max)
-    rates = {
-        day: rate for day, rate in zip(monthly.days, monthly.values, strict=True) if day < begin
-    } | daily
+    rates = {day: rate for day, rate in monthly.items() if day < begin} | daily
     return Quotation(tuple(sorted(rates)), tuple(rates[day] for day in sorted(rates)))
 
 
-def _column(path: Path, name: str, above: float) -> Quotation:
-    """One numeric column by date, oldest first; HistoryError at the first unusable row."""
-    days: list[date] = []
-    values: list[float] = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        for wanted in ("date", name):
-            if wanted not in (reader.fieldnames or ()):
-                raise HistoryError(f"{path.name}, row 1: needs a column '{wanted}'")
-        for row in reader:
-            where = f"{path.name}, row {reader.line_num}"
-            try:
-                day, value = date.fromisoformat(row["date"]), float(row[name])
-            except (TypeError, ValueError) as error:
-                raise HistoryError(f"{where}: {error}") from error
-            if days and day <= days[-1]:
-                raise HistoryError(f"{where}: date {day} does not come after {days[-1]}")
-            if not (isfinite(value) and value > above):
-                raise HistoryError(f"{where}: {name} {row[name]} is out of range")
-            days.append(day)
-            values.append(value)
-    return Quotation(tuple(days), tuple(values))
+def _series(cells: Sequence[Cell]) -> Quotation:
+    return Quotation(tuple(cell.date for cell in cells), tuple(cell.value for cell in cells))

@@ -14,7 +14,7 @@ import typer
 
 from common import running, topology
 from common.bus import Bus
-from services.trader import asking, commands, find, look, past, research, screen
+from services.trader import asking, commands, find, history, look, past, research, screen
 from services.trader import sim as sims
 from services.trader import tail as tails
 from services.trader.exit_codes import CommandError, ExitCode
@@ -43,11 +43,15 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; it stays on record."
 Params = ParamSpec("Params")
 
 
-def told(command: Callable[Params, ExitCode]) -> Callable[Params, None]:
-    """Ends the process with the command's exit code; an error is one plain line."""
+def told(command: Callable[Params, ExitCode | None]) -> Callable[Params, None]:
+    """Ends the process with the command's exit code; an error is one plain line.
+
+    A group of commands returns None where one of its own is to follow.
+    """
 
     @functools.wraps(command)
     def run(*args: Params.args, **kwargs: Params.kwargs) -> None:
+        code: ExitCode | None
         try:
             code = command(*args, **kwargs)
         except CommandError as error:
@@ -61,7 +65,8 @@ def told(command: Callable[Params, ExitCode]) -> Callable[Params, None]:
         except BrokenPipeError:  # the reader of a pipe has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = ExitCode.OK
-        raise typer.Exit(int(code))
+        if code is not None:
+            raise typer.Exit(int(code))
 
     return run
 
@@ -234,6 +239,10 @@ def sim(
 
 app.command()(told(research.backtest))
 app.command()(told(research.reproduce))
+histories = typer.Typer(invoke_without_command=True)
+histories.callback()(told(history.refresh))
+histories.command()(told(history.check))
+app.add_typer(histories, name="history")
 
 
 @app.command(

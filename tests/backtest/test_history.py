@@ -93,7 +93,7 @@ def test_daily_rates_take_over_from_the_monthly_ones(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [("2024-05-02,x", "row 3: could not convert"), ("2024-04-01,5", "row 3: date .* after")],
+    [("2024-05-02,x", "row 3: rate 'x' is not a number"), ("2024-04-01,5", "row 3: date .* after")],
 )
 def test_unusable_rates_are_refused_with_file_row_and_reason(
     folder: Path, line: str, reason: str

@@ -87,6 +87,10 @@ class Sessions:
         end = bisect_left(self._days, day)
         return self.all[max(0, end - count) : end]
 
+    def between(self, before: date, after: date) -> list[SessionTimes]:
+        """The sessions after the one day and before the other, oldest first."""
+        return self.all[bisect_right(self._days, before) : bisect_left(self._days, after)]
+
     def opened_by(self, ts_ns: int) -> int:
         """How many sessions had opened at `ts_ns`: `all[:n]`."""
         return bisect_right(self._opens_ns, ts_ns)
