@@ -367,8 +367,9 @@ class Engine:
             self._outlet.perform(output)
 
     def _ask(self, waiting: Open) -> None:
-        waiting.ask_again_ns = self._host_ns() + REPEAT_NS
-        self._outlet.ask(waiting.answerer, wire.encode(self._envelope(waiting.command, 0)))
+        frame = wire.encode(self._envelope(waiting.command, 0))
+        sent = self._outlet.ask(waiting.answerer, frame)
+        waiting.ask_again_ns = self._host_ns() + REPEAT_NS if sent else 0
 
     def _ask_again(self, now_ns: int) -> None:
         market_ns = self._clock.now_ns()
@@ -382,9 +383,9 @@ class Engine:
                 self._ask(waiting)
         for speaker, ask_ns in self._recaps.items():
             if now_ns >= ask_ns:
-                self._recaps[speaker] = now_ns + REPEAT_NS
                 recap = Recap(key=self._recap_key(speaker), deadline_ns=0)
-                self._outlet.ask(speaker, wire.encode(self._envelope(recap, 0)))
+                sent = self._outlet.ask(speaker, wire.encode(self._envelope(recap, 0)))
+                self._recaps[speaker] = now_ns + REPEAT_NS if sent else 0
 
     def _answer(self, peer: bytes, answer: Message) -> None:
         self._outlet.answer(peer, wire.encode(self._envelope(answer, 0)))

@@ -91,6 +91,7 @@ class Fold:
                 self._take_record(self._record.decode(payload), path.stem)
         except UNREADABLE as error:
             return JournalDamagedError(path, 0, f"record {self.records}: {error}")
+        found.header, found.records = b"", []  # what is folded need not be held
         self._found = found
         return found.damage or skipped
 

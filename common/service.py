@@ -6,7 +6,6 @@ same engine on uvloop, which is made current before the edge's libraries are imp
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
@@ -23,15 +22,21 @@ from common import wire
 from common.bus import Bus
 from common.clock import SECOND_NS, Clock, host_ns
 from common.engine import Engine
-from common.fold import Decider
+from common.fold import Decider, Fold
 from common.journal import DiskFullError, Journal
+from common.lock import hold_lock
 from common.messages import Message
 from common.parent import die_with_supervisord
 from common.settings import Settings
+from common.standby import Standby
 
 log = logging.getLogger(__name__)
 
 EXIT_SECOND_COPY = 75
+# In the first moments the peers are still connecting to us and we to them: what could not be asked
+# is asked again at once, and whoever is there hears that we are.
+GREETING_NS = SECOND_NS // 4
+GREETING_EVERY_S = 0.005
 
 
 class Edge(Protocol):
@@ -45,11 +50,18 @@ class Edge(Protocol):
     async def stop(self) -> None: ...
 
 
-def main(name: str, decider: Decider, edge: Callable[[], type[Edge]] | None = None) -> None:
+def main(
+    name: str,
+    decider: Decider,
+    edge: Callable[[], type[Edge]] | None = None,
+    *,
+    standby: bool = False,
+) -> None:
     """Runs the service `name` until it is told to stop.
 
     `edge` returns the edge's class; it is called after the event loop stands, so that it may import
-    libraries that bind to the loop (ib_insync does).
+    libraries that bind to the loop (ib_insync does). A second copy stops at once, or with `standby`
+    waits and goes on with what the first one did when that one dies.
     """
     die_with_supervisord()
     var_dir, run_dir = folders()
@@ -59,21 +71,24 @@ def main(name: str, decider: Decider, edge: Callable[[], type[Edge]] | None = No
         sys.exit(f"{name}: {error}")
     clock = clocks.from_environment()
     start_log(name, clock)
-    lock = hold_lock(run_dir / f"{name}.lock")
-    if lock is None:
-        log.error("a second copy of %s is running; this one stops", name)
-        sys.exit(EXIT_SECOND_COPY)
+    build, folder = build_hash(), var_dir / "journal" / name
+    fold = Fold(name, decider, settings)
+    if hold_lock(run_dir / f"{name}.lock") is None:
+        if not standby:
+            log.error("a second copy of %s is running; this one stops", name)
+            sys.exit(EXIT_SECOND_COPY)
+        Standby(fold, folder, run_dir, settings, clock, build, _on_disk).wait(EXIT_SECOND_COPY)
     reserve = int(settings.operation.disk_reserve_mb * 1024 * 1024)
-    journal = Journal(var_dir / "journal" / name, reserve)
+    journal = Journal(folder, reserve)
     bus = Bus(name, run_dir)
     world = _World(bus)
-    engine = Engine(name, decider, settings, clock, host_ns, journal, world, build_hash())
+    engine = Engine(name, decider, settings, clock, host_ns, journal, world, build)
     driver = _Driver(engine, bus, journal, beat_s=0.05 if _simulated() else 0.5)
     try:
         if edge is None:
-            _run_plain(engine, driver)
+            _run_plain(engine, driver, fold)
         else:
-            _run_with_edge(engine, driver, world, edge, settings, clock)
+            _run_with_edge(engine, driver, fold, world, edge, settings, clock)
     except DiskFullError:
         log.exception("the journal cannot be written: nothing may leave, stopping")
         sys.exit(1)
@@ -102,9 +117,9 @@ class _Driver:
     def __init__(self, engine: Engine, bus: Bus, journal: Journal, beat_s: float) -> None:
         self.engine = engine
         self.bus = bus
-        self.beat_s = beat_s
-        self.tick_s = min(beat_s, 0.2)
         self.stopping = False
+        self._beat_s = beat_s
+        self._greeted_ns = 0
         self._journal_dir = journal.folder
         self._pid = os.getpid()
         self._beat_ns = 0
@@ -112,11 +127,20 @@ class _Driver:
         self._tick_ns = 0
         self._disk_ns = 0
 
+    @property
+    def tick_s(self) -> float:
+        """Seconds from one tick to the next."""
+        return self._soon(min(self._beat_s, 0.2))
+
+    def _soon(self, every_s: float) -> float:
+        return GREETING_EVERY_S if host_ns() < self._greeted_ns else every_s
+
     def cycle(self) -> None:
         """Works off everything that waits, then what time asks for."""
         for kind, peer, frame in self.bus.heard():
             self.engine.hear(kind, peer, frame)
         now_ns = host_ns()
+        self._greeted_ns = self._greeted_ns or now_ns + GREETING_NS
         if now_ns - self._tick_ns >= self.tick_s * SECOND_NS:
             self._tick_ns = now_ns
             self.engine.tick()
@@ -127,18 +151,19 @@ class _Driver:
         self.engine.settle()
         busy = self.engine.busy()
         # An order under way is told at once: a simulated market slows down for it.
-        if busy != self._beat_busy or now_ns - self._beat_ns >= self.beat_s * SECOND_NS:
+        beat_ns = self._soon(self._beat_s) * SECOND_NS
+        if busy != self._beat_busy or now_ns - self._beat_ns >= beat_ns:
             self._beat_ns, self._beat_busy = now_ns, busy
             self.engine.heartbeat(self._pid)
 
 
-def _run_plain(engine: Engine, driver: _Driver) -> None:
+def _run_plain(engine: Engine, driver: _Driver, fold: Fold) -> None:
     def stop(_signal: int, _frame: object) -> None:
         driver.stopping = True
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    folded = engine.restore()
+    folded = engine.restore(fold)
     log.info("started, %d records folded", folded)
     while not driver.stopping:
         driver.cycle()
@@ -149,6 +174,7 @@ def _run_plain(engine: Engine, driver: _Driver) -> None:
 def _run_with_edge(
     engine: Engine,
     driver: _Driver,
+    fold: Fold,
     world: _World,
     edge: Callable[[], type[Edge]],
     settings: Settings,
@@ -177,7 +203,7 @@ def _run_with_edge(
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stopped.set)
         world.edge = edge_class(settings, clock, hear)
-        folded = engine.restore()
+        folded = engine.restore(fold)
         log.info("started, %d records folded", folded)
         await world.edge.start()
         for descriptor in driver.bus.descriptors():
@@ -227,20 +253,6 @@ def folders() -> tuple[Path, Path]:
     return var_dir, run_dir
 
 
-def hold_lock(path: Path) -> int | None:
-    """An exclusive lock for this process's life; None when another process holds it.
-
-    An ipc address can be bound twice, the second silently stealing it; a lock cannot.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
 def build_hash() -> str:
     """Eight hex digits of all the code of the system; two processes that differ are told apart.
 
@@ -252,6 +264,14 @@ def build_hash() -> str:
         for path in sorted((root / folder).rglob("*.py")):
             checksum = zlib.crc32(path.read_bytes(), checksum)
     return f"{checksum:08x}"
+
+
+def _on_disk() -> tuple[str, str] | None:
+    """Build and settings that a start would have now; None where it would be refused."""
+    try:
+        return build_hash(), settings_file.load().to_json()
+    except settings_file.SettingsError:
+        return None
 
 
 class _MarketTimeFormatter(logging.Formatter):

@@ -20,6 +20,9 @@ GATEWAY = "broker_gateway"
 WATCHDOG = "watchdog"
 PACER = "pacer"
 CONSOLE = "console"
+RISK_STANDBY = (
+    "risk_standby"  # supervisord's second program of risk_monitor: whichever is active speaks
+)
 TRADER = "trader"  # the person's command line: asks, hears, says nothing
 
 DECIDERS = (FEED, SIGNAL, RISK, EXECUTOR, GATEWAY)

@@ -16,9 +16,10 @@ from common.bystander import Bystander
 from common.clock import MINUTE_NS, SECOND_NS, ClockWriter, Progress, host_ns
 from common.core import pace
 from common.core.pace import Beaten, SessionTimes
+from common.lock import hold_lock
 from common.messages import Pace, RunEnded
 from common.parent import die_with_supervisord
-from common.service import build_hash, folders, hold_lock, start_log
+from common.service import build_hash, folders, start_log
 from common.topology import CONSOLE, DECIDERS, PACER
 
 # The console keeps up as well, so that each line appears while its market time is on the clock.

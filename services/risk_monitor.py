@@ -9,12 +9,14 @@ asks    PlaceOrder of order_executor; SubmitOrder (an exit the executor is silen
         PreviewMargin and Halt of broker_gateway
 answers Halt, Resume, Flatten, Adopt
 owns    baseline, stop, position ledger, halts
-if it dies: its journal brings it back within a second or two; until then no price is judged and
-        no entry is made.
+if it dies: a second copy of it, which has followed its journal, goes on within hundredths of a
+        second, and supervisord starts the dead one again as the next second copy. With both dead
+        the journal brings it back within a second or two; until then no price is judged and no
+        entry is made.
 """
 
 from common import service
 from common.core import risk
 
 if __name__ == "__main__":
-    service.main("risk_monitor", risk)
+    service.main("risk_monitor", risk, standby=True)

@@ -1,5 +1,5 @@
-"""watchdog: hears Heartbeats; kills what lives but is stuck; says Alert; asks Halt
-of risk_monitor and broker_gateway when processes differ or will not stay up
+"""watchdog: hears Heartbeats and reads the standby's signs of life; kills what lives but is stuck;
+says Alert; asks Halt of risk_monitor and broker_gateway when processes differ or will not stay up
 
 owns: nothing.   if it dies: supervisord restarts it; until then only the dead are restarted.
 """
@@ -15,16 +15,18 @@ from common import settings as settings_file
 from common.bystander import Bystander
 from common.clock import SECOND_NS, host_ns
 from common.core.vigil import Action, Kill, Start, Vigil
+from common.lock import hold_lock
 from common.messages import Alert
 from common.parent import die_with_supervisord
-from common.service import build_hash, folders, hold_lock, start_log
+from common.service import build_hash, folders, start_log
+from common.standby import Signs
 from common.supervision import Supervisor, SupervisorError
-from common.topology import SPEAKERS, WATCHDOG
+from common.topology import RISK, RISK_STANDBY, SPEAKERS, WATCHDOG
 
 log = logging.getLogger(__name__)
 
 LOOK_NS = SECOND_NS // 2
-WATCHED = tuple(speaker for speaker in SPEAKERS if speaker != WATCHDOG)
+BEATING = (*(speaker for speaker in SPEAKERS if speaker != WATCHDOG), RISK_STANDBY)
 
 
 def main() -> None:
@@ -38,7 +40,8 @@ def main() -> None:
         raise SystemExit("a second watchdog is running; this one stops")
     bystander = Bystander(WATCHDOG, run_dir, settings, clock, build_hash())
     supervisor = Supervisor(run_dir / "supervisor.sock")
-    vigil = Vigil(settings.operation, WATCHED, WATCHDOG)
+    vigil = Vigil(settings.operation, BEATING, WATCHDOG)
+    signs = Signs(run_dir, RISK)
     stopping = False
 
     def stop(_signal: int, _frame: object) -> None:
@@ -50,9 +53,11 @@ def main() -> None:
     look_ns = 0
     while not stopping:
         for beat in bystander.hear(LOOK_NS / SECOND_NS / 4):
-            vigil.heard(beat.speaker, beat.heartbeat)
+            vigil.heard(beat.heartbeat)
         if host_ns() - look_ns >= LOOK_NS:
             look_ns = host_ns()
+            if (sign := signs.news()) is not None:
+                vigil.heard(sign)
             try:
                 for action in vigil.look(supervisor.processes(), host_ns()):
                     carry_out(action, bystander, supervisor)

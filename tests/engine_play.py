@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from common import topology, wire
 from common.clock import SECOND_NS
 from common.engine import Engine
-from common.fold import Decider
+from common.fold import Decider, Fold
 from common.journal import Journal, read
 from common.messages import (
     CancelOrder,
@@ -145,6 +145,7 @@ class Loop:
         self, folder: Path, decider: Decider, name: str = topology.RISK, restore: bool = True
     ) -> None:
         self.folder, self.decider, self.name = folder, decider, name
+        self.build = "b1"
         self.world = World()
         self.engine = self._new()
         if restore:
@@ -155,15 +156,24 @@ class Loop:
         journal.order = self.world.order
         world = self.world
         return Engine(
-            self.name, self.decider, Settings(), world, lambda: world.host_ns, journal, world, "b1"
+            self.name,
+            self.decider,
+            Settings(),
+            world,
+            lambda: world.host_ns,
+            journal,
+            world,
+            self.build,
         )
 
-    def restart(self) -> int:
-        """Another process on the same journal; returns how many records it folded."""
+    def restart(self, fold: Fold | None = None) -> int:
+        """Another process on the same journal; returns how many records it folded.
+
+        `fold`: what it has folded already, as a standby that takes over."""
         old, self.world = self.world, World()
         self.world.market_ns, self.world.host_ns = old.market_ns, old.host_ns
         self.engine = self._new()
-        return self.engine.restore()
+        return self.engine.restore(fold)
 
     def fact(
         self, body: Message, seq: int, speaker: str = "", epoch: int = 7, floor: int = 1

@@ -56,42 +56,43 @@ class _Watched:
     pid: int = 0
     silent_ns: int = 0
     spoken: bool = False
-    fresh: bool = False
     killed: bool = False
     down_ns: int = 0
     started_again_ns: int | None = None
     restarts_ns: list[int] = field(default_factory=list)
-    newest: Heartbeat | None = None
 
 
 class Vigil:
     """What is known of each process. Feed it `heard` and `look`, carry out what `look` returns.
 
-    `speakers`: the processes that give heartbeats; others are only kept running. `name` goes into
-    the commands' keys, so that those of an earlier watchdog are not taken for ours.
+    `beating`: the programs that give heartbeats; others are only kept running. `name` goes into the
+    commands' keys, so that those of an earlier watchdog are not taken for ours.
     """
 
-    def __init__(self, operation: Operation, speakers: Sequence[str], name: str) -> None:
+    def __init__(self, operation: Operation, beating: Sequence[str], name: str) -> None:
         self._operation = operation
-        self._speakers = frozenset(speakers)
+        self._beating = frozenset(beating)
         self._name = name
         self._watched: dict[str, _Watched] = {}
+        self._newest: dict[int, Heartbeat] = {}
+        self._fresh: set[int] = set()
         self._looked_ns: int | None = None
         self._raised: set[str] = set()
         self._halts = 0
 
-    def heard(self, speaker: str, heartbeat: Heartbeat) -> None:
-        """A heartbeat came; it counts for the process whose id it carries."""
-        watched = self._watched.setdefault(speaker, _Watched())
-        watched.newest = heartbeat
-        if heartbeat.pid == watched.pid:
-            watched.fresh = watched.spoken = True
+    def heard(self, heartbeat: Heartbeat) -> None:
+        """A heartbeat came. It counts for the process whose id it carries: a service's name may be
+        spoken by another program of it since the last look."""
+        self._newest[heartbeat.pid] = heartbeat
+        self._fresh.add(heartbeat.pid)
 
     def look(self, table: Sequence[Process], host_ns: int) -> list[Action]:
         """Compares supervisord's table with what was heard; what is to be done, in order."""
         passed_ns = 0 if self._looked_ns is None else host_ns - self._looked_ns
         passed_ns = min(passed_ns, LOOK_NS_MAX)
         self._looked_ns = host_ns
+        living = {row.pid for row in table}
+        self._newest = {pid: beat for pid, beat in self._newest.items() if pid in living}
         actions: list[Action] = []
         for row in table:
             watched = self._watched.setdefault(row.name, _Watched())
@@ -99,6 +100,7 @@ class Vigil:
             actions += self._stuck(watched, row)
             actions += self._down(watched, row, host_ns)
             actions += self._restless(watched, row, host_ns)
+        self._fresh.clear()
         actions += self._mixed()
         return actions
 
@@ -106,12 +108,12 @@ class Vigil:
         if row.pid and row.pid != watched.pid:
             if watched.pid:
                 watched.restarts_ns.append(host_ns)
-            heard = watched.newest is not None and watched.newest.pid == row.pid
             watched.pid, watched.silent_ns = row.pid, 0
-            watched.spoken, watched.killed = heard, False
+            watched.spoken, watched.killed = row.pid in self._newest, False
+        elif watched.pid in self._fresh:
+            watched.silent_ns, watched.spoken = 0, True
         else:
-            watched.silent_ns = 0 if watched.fresh else watched.silent_ns + passed_ns
-        watched.fresh = False
+            watched.silent_ns += passed_ns
         watched.down_ns = watched.down_ns + passed_ns if self._is_down(row) else 0
         watched.restarts_ns = [t for t in watched.restarts_ns if host_ns - t < MINUTE_NS]
 
@@ -121,7 +123,7 @@ class Vigil:
         return row.state not in ("RUNNING", "STOPPED", "STOPPING")
 
     def _stuck(self, watched: _Watched, row: Process) -> list[Action]:
-        if row.name not in self._speakers or row.state != "RUNNING" or watched.killed:
+        if row.name not in self._beating or row.state != "RUNNING" or watched.killed:
             return []
         operation = self._operation
         patience_s = operation.silence_s_max if watched.spoken else operation.start_grace_s
@@ -159,16 +161,12 @@ class Vigil:
 
     def _mixed(self) -> list[Action]:
         """All living processes must run the same code with the same settings."""
-        beats = {
-            name: watched.newest
-            for name, watched in self._watched.items()
-            if watched.newest is not None and watched.newest.pid == watched.pid
-        }
+        beats = self._newest.values()
         differs = [
             what
             for what, values in (
-                ("code", {beat.build for beat in beats.values()}),
-                ("settings", {beat.settings_hash for beat in beats.values()}),
+                ("code", {beat.build for beat in beats}),
+                ("settings", {beat.settings_hash for beat in beats}),
             )
             if len(values) > 1
         ]

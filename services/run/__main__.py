@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from common.service import hold_lock
+from common.lock import hold_lock, holder
 from services.run import plan as plans
 from services.run import summary
 from services.run.plan import Plan, RefusedError
@@ -53,13 +53,10 @@ def main() -> int:
         say(f"❌ Not started: {refusal}")
         return 2
     plan.mode_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = hold_lock(plan.lock)
-    if lock is None:
-        holder = plan.lock.read_text().strip() or "unknown"
-        say(f"❌ Not started: the {plan.mode} system is already running (process {holder})")
+    if hold_lock(plan.lock) is None:
+        pid = holder(plan.lock)
+        say(f"❌ Not started: the {plan.mode} system is already running (process {pid})")
         return 1
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     try:
         if not plan.simulated:
             plans.refuse_without_tws(plan.settings)

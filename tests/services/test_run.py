@@ -16,7 +16,7 @@ from services.run.plan import free_port
 from tests.services.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
-PROCESSES = 11  # launcher, supervisord, five services, sim_tws, pacer, watchdog, console
+PROCESSES = 12  # launcher, supervisord, five services, a standby, sim_tws, pacer, watchdog, console
 
 
 class Run:

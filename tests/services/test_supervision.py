@@ -16,7 +16,7 @@ import pytest
 
 from common.core.vigil import Process
 from common.supervision import Supervisor, SupervisorError, private_root
-from common.topology import SPEAKERS
+from common.topology import RISK, RISK_STANDBY, SPEAKERS
 from tests.services.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,12 +143,23 @@ def shipped() -> configparser.RawConfigParser:
     return config
 
 
-def test_every_speaker_and_the_simulated_tws_have_a_block() -> None:
+PROGRAMS = (*SPEAKERS, RISK_STANDBY, "sim_tws")
+
+
+def test_every_speaker_the_standby_and_the_simulated_tws_have_a_block() -> None:
     programs = {s.partition(":")[2] for s in shipped().sections() if s.startswith("program:")}
-    assert programs == {*SPEAKERS, "sim_tws"}
+    assert programs == {*PROGRAMS}
 
 
-@pytest.mark.parametrize("name", [*SPEAKERS, "sim_tws"])
+def test_the_standby_is_the_stop_monitor_but_for_its_log_and_place() -> None:
+    blocks = [dict(shipped()[f"program:{name}"]) for name in (RISK, RISK_STANDBY)]
+    options = [{k: text.partition(" ;")[0].strip() for k, text in b.items()} for b in blocks]
+    for option in ("stdout_logfile", "priority"):
+        assert len({block.pop(option) for block in options}) == 2
+    assert options[0] == options[1]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
 def test_every_process_is_restarted_and_takes_its_children_with_it(name: str) -> None:
     block = dict(shipped()[f"program:{name}"])
     assert block["autorestart"] == "true"

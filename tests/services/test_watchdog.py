@@ -10,7 +10,7 @@ from common.messages import Alert, Halt, Heartbeat
 from common.settings import Operation
 
 OPERATION = Operation(silence_s_max=3.0, start_grace_s=20.0, restarts_per_minute_max=5)
-RISK, FEED, SIM = "risk_monitor", "market_feed", "sim_tws"
+RISK, STANDBY, FEED, SIM = "risk_monitor", "risk_standby", "market_feed", "sim_tws"
 
 
 def beat(pid: int, *, build: str = "b1", settings_hash: str = "s1") -> Heartbeat:
@@ -30,7 +30,7 @@ class Watch:
     """A vigil, a table of processes, and a host clock that the test moves."""
 
     def __init__(self) -> None:
-        self.vigil = Vigil(OPERATION, (RISK, FEED), "watchdog")
+        self.vigil = Vigil(OPERATION, (RISK, STANDBY, FEED), "watchdog")
         self.table: dict[str, Process] = {}
         self.now_ns = 1_000 * SECOND_NS
 
@@ -45,8 +45,8 @@ class Watch:
         actions: list[Action] = []
         for _ in range(round(seconds * 2)):
             self.now_ns += SECOND_NS // 2
-            for name, pid in beating:
-                self.vigil.heard(name, beat(pid))
+            for _, pid in beating:
+                self.vigil.heard(beat(pid))
             actions += self.look()
         return actions
 
@@ -100,6 +100,34 @@ def test_heartbeats_of_the_process_before_do_not_keep_its_successor_alive(watch:
     watch.pass_s(5, (RISK, 10))
     watch.process(RISK, 11)
     assert kills(watch.pass_s(25, (RISK, 10))) == [(RISK, 11)]
+
+
+def test_a_heartbeat_counts_for_whichever_program_of_the_service_gives_it(watch: Watch) -> None:
+    # given: the stop monitor and its standby, which tells of its life in its own way
+    watch.process(STANDBY, 11)
+    watch.pass_s(5, (RISK, 10), (STANDBY, 11))
+    # when: the monitor dies, the standby speaks in its name and the new one stands by
+    watch.process(RISK, 12)
+    # then: nobody is taken for silent
+    assert watch.pass_s(60, (RISK, 11), (STANDBY, 12)) == []
+
+
+def test_a_standby_that_gives_no_sign_of_life_is_killed_and_the_active_one_is_not(
+    watch: Watch,
+) -> None:
+    watch.process(STANDBY, 11)
+    watch.pass_s(5, (RISK, 10), (STANDBY, 11))
+    assert kills(watch.pass_s(4, (RISK, 10))) == [(STANDBY, 11)]
+
+
+def test_a_standby_of_other_code_pages_and_stops_entries(watch: Watch) -> None:
+    watch.process(STANDBY, 11)
+    watch.look()
+    watch.vigil.heard(beat(10))
+    watch.vigil.heard(beat(11, build="b2"))
+    alert, halt = watch.look()
+    assert isinstance(alert, Alert)
+    assert (alert.code, type(halt)) == ("mixed", Halt)
 
 
 def test_a_stall_of_the_watchdog_itself_kills_nobody(watch: Watch) -> None:
@@ -162,8 +190,8 @@ def test_processes_of_different_code_or_settings_page_and_stop_entries(
 ) -> None:
     watch.process(FEED, 20)
     watch.look()
-    watch.vigil.heard(RISK, beat(10))
-    watch.vigil.heard(FEED, beat(20, **differs))
+    watch.vigil.heard(beat(10))
+    watch.vigil.heard(beat(20, **differs))
     alert, halt = watch.look()
     assert isinstance(alert, Alert)
     assert alert.code == "mixed"
@@ -174,6 +202,6 @@ def test_processes_of_different_code_or_settings_page_and_stop_entries(
 def test_the_last_words_of_a_dead_process_do_not_count_as_mixed(watch: Watch) -> None:
     watch.process(FEED, 20)
     watch.look()
-    watch.vigil.heard(FEED, beat(19, build="b0"))
-    watch.vigil.heard(RISK, beat(10))
+    watch.vigil.heard(beat(19, build="b0"))
+    watch.vigil.heard(beat(10))
     assert watch.look() == []

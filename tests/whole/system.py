@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from common import journal, rejudge, running, topology, wire
 from common.clock import NEW_YORK, SECOND_NS, ReplayClock
 from common.core.vigil import Process
+from common.lock import holder
 from common.running import Running
 from common.supervision import Supervisor, SupervisorError
 from services.sim_tws import control
@@ -167,19 +168,29 @@ class System:
             return None
 
     def pid(self, name: str) -> int:
-        process = self.until(lambda: self.process(name), RESTART_S)
-        assert process is not None
-        return process.pid
+        """The process that does a service's work now: of two copies the one with the lock."""
+        programs = self._programs(name)
+        if len(programs) == 1:
+            process = self.process(name)
+            return process.pid if process is not None else 0
+        working = holder(self.run_dir / f"{name}.lock")
+        return int(working) if working.isdigit() else 0
+
+    @staticmethod
+    def _programs(name: str) -> tuple[str, ...]:
+        return (name, topology.RISK_STANDBY) if name == topology.RISK else (name,)
 
     def signal(self, name: str, number: int = signal.SIGKILL) -> int:
-        """Sends a signal to one running process; returns the process id it had."""
+        """Sends a signal to the process that does a service's work; returns its process id."""
         pid = self.until(lambda: self.pid(name), RESTART_S)
         os.kill(pid, number)
         return pid
 
     def is_replaced(self, name: str, pid: int) -> bool:
-        now = self.process(name)
-        return now is not None and now.state == "RUNNING" and now.pid not in {0, pid}
+        """Whether another process does its work, and every copy of it runs again."""
+        rows = [self.process(program) for program in self._programs(name)]
+        up = all(row is not None and row.state == "RUNNING" and row.pid != pid for row in rows)
+        return up and self.pid(name) not in {0, pid}
 
     def kill_and_wait(self, name: str) -> None:
         """kill -9, then until supervisord has it running again."""
