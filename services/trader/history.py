@@ -181,7 +181,7 @@ def _kinds(bars: str, data: Path) -> list[str]:
 @contextmanager
 def _held(data: Path) -> Iterator[None]:
     """One refresh of a folder at a time."""
-    from common.service import hold_lock  # noqa: PLC0415  (it loads the sockets)
+    from common.lock import hold_lock  # noqa: PLC0415  (it loads the sockets)
 
     lock = hold_lock(data / LOCK_FILE)
     if lock is None:
