@@ -22,7 +22,8 @@ Shares = Annotated[int, Meta(ge=0, le=10_000_000)]
 SignedShares = Annotated[int, Meta(ge=-10_000_000, le=10_000_000)]
 Ns = Annotated[int, Meta(ge=0, le=1 << 62)]
 Seconds = Annotated[float, Meta(ge=-1e9, le=1e9)]
-Word = Annotated[str, Meta(max_length=80)]
+WORD_MAX = 80
+Word = Annotated[str, Meta(max_length=WORD_MAX)]
 TEXT_MAX = 2000
 Text = Annotated[str, Meta(max_length=TEXT_MAX)]
 

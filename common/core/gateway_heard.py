@@ -10,10 +10,10 @@ from typing import Any
 
 from common.core import account_rows, gateway_words, limits, outbound, reconcile
 from common.core.gateway_state import Link, State, seconds_since
-from common.messages import BrokerPnl, MarginPreview, Message, Now
+from common.messages import BrokerNotice, BrokerPnl, MarginPreview, Message, Now
 from common.tws import codes
 from common.tws import messages as tws
-from common.tws.link_messages import ClockCompared, LinkDown, LinkUp, TwsError
+from common.tws.link_messages import ClockCompared, LinkDown, LinkUp, TwsError, Unread
 
 Booking = Callable[[State, Now, Any], None]
 
@@ -84,6 +84,19 @@ def _take_error(state: State, now: Now, error: TwsError) -> None:
     if kind != "notice" and not (burst and state.by_order_id(error.ref_id) is None):
         state.noticed[error.code] = now.host_ns
         state.unsaid.append(outbound.notice(error))
+
+
+def _unread(state: State, _now: Now, message: Unread) -> None:
+    """It may have been a fill: the broker's books are compared anew."""
+    state.snapshots.wanted = True
+    state.unsaid.append(
+        BrokerNotice(
+            code=0,
+            kind="unknown",
+            text=f"TWS said what cannot be read: {message.kind}",
+            mend="orders and position are compared with TWS; if it repeats, restart TWS",
+        )
+    )
 
 
 def _clock(state: State, _now: Now, report: ClockCompared) -> None:
@@ -263,6 +276,7 @@ HEARD: dict[type[Message], Booking] = {
     LinkDown: _link_down,
     TwsError: _take_error,
     ClockCompared: _clock,
+    Unread: _unread,
     tws.OpenOrder: _open_order,
     tws.StatusReport: _status,
     tws.ExecutionReport: _execution,

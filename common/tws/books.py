@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.tws.messages import (
+    REPORTS_MAX,
     CompletedOrder,
     ExecutionReport,
     OpenOrder,
@@ -49,6 +50,12 @@ class Books:
             executions=tuple(self.executions),
             positions=tuple(self.positions.values()),
         )
+
+    @property
+    def too_many(self) -> bool:
+        """No account that this system trades has so many reports; a journal could not hold them."""
+        parts = (self.open_orders, self.statuses, self.completed, self.executions, self.positions)
+        return any(len(part) > REPORTS_MAX for part in parts)
 
     @property
     def missing(self) -> str:

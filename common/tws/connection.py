@@ -21,6 +21,7 @@ from typing import Any
 from ib_insync import IB
 
 from common.clock import SECOND_NS, Clock
+from common.messages import WORD_MAX
 from common.settings import Settings
 from common.tws.link_messages import (
     ORDER_ID_MAX,
@@ -29,6 +30,7 @@ from common.tws.link_messages import (
     LinkMessage,
     LinkUp,
     TwsError,
+    Unread,
 )
 
 log = logging.getLogger(__name__)
@@ -58,8 +60,15 @@ TWS_REQUESTS_PER_S = 45
 TEXT_HEARD_MAX = 1000
 """Characters of TWS's words that are passed on: messages hold 2000, with our own around them."""
 
+FRAME_BYTES_MAX = 4 * 1024 * 1024
+"""Ten years of daily bars take a twentieth of it. The library would wait for whatever length TWS
+announces, and keep all that comes meanwhile."""
+
 ACCOUNTS_HEARD_MAX = 200
 """A financial advisor's login may have more; the one that is named is always among them."""
+
+UNREAD_KINDS_MAX = 100
+"""Kinds of unreadable messages that are told apart: TWS has no more."""
 
 OFFSET_S_MAX = 1e9
 """A machine that starts in 1970 is farther off; it is as wrong."""
@@ -160,6 +169,8 @@ class TwsConnection:
         self._ended.clear()
         self._end_reason = ""
         ib = self.ib = Library()
+        ib.client.decoder.logger = _Unread(self._on_event)
+        ib.client.conn.hasData += lambda _data: self._bound(ib)
         self._sent_at.clear()
         self._count_requests(ib)
         ib.wrapper.clientId = self._client_id
@@ -202,7 +213,14 @@ class TwsConnection:
         self._said_down = ""
         accounts = known_accounts(ib.client.getAccounts(), self._account)
         log.info("connected to port %d, server version %d", port, ib.client.serverVersion())
-        self._on_event(LinkUp(port, ib.client.serverVersion(), accounts, next_order_id))
+        self._on_event(LinkUp(port, _as_code(ib.client.serverVersion()), accounts, next_order_id))
+
+    def _bound(self, ib: Any) -> None:
+        """Gives up a stream whose next message would be endless: it can only be a broken one."""
+        held = ib.client._data
+        announced = int.from_bytes(held[:4], "big") if len(held) >= 4 else 0
+        if announced > FRAME_BYTES_MAX and ib is self.ib:
+            self._end(f"TWS announced a message of {announced} bytes: the stream is broken")
 
     def _count_requests(self, ib: Any) -> None:
         send = ib.client.sendMsg
@@ -295,10 +313,28 @@ class TwsConnection:
             self._on_event(LinkDown(reason[:TEXT_HEARD_MAX], listening))
 
 
+class _Unread:
+    """The library's decoder swallows what it cannot read and only logs it: this is that log.
+
+    Said once for each kind of message and connection, however often it comes.
+    """
+
+    def __init__(self, on_event: Callable[[LinkMessage], None]) -> None:
+        self._on_event = on_event
+        self._said: set[str] = set()
+
+    def exception(self, text: str) -> None:
+        kind = text.partition(",")[0][:TEXT_HEARD_MAX]  # up to the message's number or name
+        if kind not in self._said and len(self._said) < UNREAD_KINDS_MAX:
+            self._said.add(kind)
+            log.warning("TWS said what cannot be read: %s", text[:TEXT_HEARD_MAX], exc_info=True)
+            self._on_event(Unread(kind))
+
+
 def known_accounts(listed: Sequence[str], named: str) -> tuple[str, ...]:
     """The login's accounts, the one that the settings name first."""
     ordered = sorted(listed, key=lambda account: account != named)
-    return tuple(ordered[:ACCOUNTS_HEARD_MAX])
+    return tuple(account[:WORD_MAX] for account in ordered[:ACCOUNTS_HEARD_MAX])
 
 
 def clock_offset_s(sent_ns: int, heard_ns: int, answer_seconds: int) -> float:

@@ -299,14 +299,16 @@ class GatewayEdge:
     def _ended(self, part: str) -> None:
         if self._at.books is None:
             return
-        snapshot = self._at.books.ended(part)
+        books = self._at.books
+        snapshot = books.ended(part)
         if snapshot is not None:
             self._at.books = None
-            self._say(snapshot)
+            too_many = tws.SnapshotFailed(books.number, "TWS told more reports than can be kept")
+            self._say(too_many if books.too_many else snapshot)
 
     def _on_updateAccountValue(self, key: str, value: str, currency: str, account: str) -> None:  # noqa: N802 (the library's name)
-        if account in {"", self._at.account}:
-            self._at.rows[key, currency] = value
+        if account in {"", self._at.account} and key.removeprefix("$LEDGER-") in ROWS:
+            self._keep(self._at.rows, (key, currency), value)
             self._at.refresh_begun = self._at.refresh_begun or key.endswith("NetLiquidation")
 
     def _on_updatePortfolio(  # noqa: N802 (the library's name)
@@ -315,7 +317,13 @@ class GatewayEdge:
     ) -> None:  # fmt: skip
         if account == self._at.account:
             row = orders.holding(contract, shares, price, value, average_cost, self._at.con_id)
-            self._at.holdings[contract.conId] = row
+            self._keep(self._at.holdings, contract.conId, row)
+
+    @staticmethod
+    def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
+        """The newest by key; as many keys as a message holds, an account has far fewer."""
+        if key in kept or len(kept) < tws.REPORTS_MAX:
+            kept[key] = value
 
     def _on_updateAccountTime(self, _stamp: str) -> None:  # noqa: N802 (the library's name)
         """Rows may stop here for a moment; a refresh is complete when it brought the equity."""
@@ -334,7 +342,6 @@ class GatewayEdge:
             rows=tuple(
                 (orders.word(key), orders.word(value), orders.word(currency))
                 for (key, currency), value in self._at.rows.items()
-                if key.removeprefix("$LEDGER-") in ROWS
             ),
             holdings=tuple(self._at.holdings.values()),
         )

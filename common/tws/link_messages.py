@@ -23,7 +23,7 @@ class LinkUp(Message, frozen=True):
     """
 
     port: Port
-    server_version: int
+    server_version: Code
     accounts: Annotated[tuple[Word, ...], Meta(max_length=200)]
     next_order_id: Annotated[int, Meta(ge=0, le=ORDER_ID_MAX)]
 
@@ -56,4 +56,13 @@ class ClockCompared(Message, frozen=True):
     offset_s: Seconds
 
 
-LinkMessage = LinkUp | LinkDown | TwsError | ClockCompared
+class Unread(Message, frozen=True):
+    """A message of TWS that the library could not read, so that nobody knows what it said.
+
+    `kind`: its number or name, as the library tells it. Once for each kind and connection.
+    """
+
+    kind: Text
+
+
+LinkMessage = LinkUp | LinkDown | TwsError | ClockCompared | Unread

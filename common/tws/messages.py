@@ -23,12 +23,20 @@ from common.messages import (
     Usd,
     Word,
 )
-from common.tws.link_messages import ORDER_ID_MAX, ClockCompared, LinkDown, LinkUp, TwsError
+from common.tws.link_messages import (
+    ORDER_ID_MAX,
+    ClockCompared,
+    LinkDown,
+    LinkUp,
+    TwsError,
+    Unread,
+)
 
 OrderId = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)]
 HeardId = Annotated[int, Meta(ge=-ORDER_ID_MAX, le=ORDER_ID_MAX)]
 PermId = Annotated[int, Meta(ge=0, le=1 << 62)]
-Many = Meta(max_length=5000)
+REPORTS_MAX = 5000
+Many = Meta(max_length=REPORTS_MAX)
 
 # --- orders, as TWS reports them ---------------------------------------------------------------
 
@@ -245,7 +253,7 @@ class ReserveIds(Message, frozen=True):
 
 
 TwsMessage = (
-    LinkUp | LinkDown | TwsError | ClockCompared
+    LinkUp | LinkDown | TwsError | ClockCompared | Unread
     | OpenOrder | StatusReport | ExecutionReport | CommissionCharged | PositionReport
     | Snapshot | SnapshotFailed | NotSent | NextOrderId
     | AccountRows | PnlReport | WhatIfReply | OwnPrice | ContractKnown | ContractProblem

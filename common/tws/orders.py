@@ -13,7 +13,7 @@ from typing import Any
 from ib_insync import Contract, Stock
 from ib_insync import Order as IbOrder
 
-from common.messages import Action, Order
+from common.messages import WORD_MAX, Action, Order
 from common.settings import Strategy
 from common.tws.link_messages import ORDER_ID_MAX
 from common.tws.messages import (
@@ -264,4 +264,4 @@ def perm_id(value: Any) -> int:
 
 
 def word(value: Any) -> str:
-    return str(value)[:80]
+    return str(value)[:WORD_MAX]

@@ -29,7 +29,7 @@ from common.settings import Settings
 from common.tws import market_messages as market
 from common.tws import messages as tws
 from tests.fuzz import messages as valid
-from tests.fuzz import mutations
+from tests.fuzz import mutations, restart
 from tests.fuzz.target import Broken, Tally, Target, shown
 
 DECIDERS: dict[str, Decider] = {
@@ -146,36 +146,6 @@ class Service:
         if isinstance(body, SubmitOrder):
             self.asked_for.add(body.order.intent_id)
 
-    def restarted_equal(self) -> None:
-        """A restart reads the whole journal and knows what this process knows."""
-        before = wire.encode_any(self.engine.state)
-        journal = Journal(self.folder / self.name)
-        engine = Engine(
-            self.name, DECIDERS[self.name], Settings(), self, lambda: self.host_ns, journal, self,
-            "fuzz",
-        )  # fmt: skip
-        known: list[bytes] = []
-        engine.hear_local = lambda *_args, **_more: known.append(  # type: ignore[method-assign] # the fold alone, before Started
-            wire.encode_any(engine.state)
-        )
-        engine.restore()
-        if len(known) != 1 or _comparable(known[0]) != _comparable(before):
-            raise Broken(f"{self.name}: a restart reads another state from the journal")
-
-
-def _comparable(state: bytes) -> Any:
-    """A state as plain values: sets have no order."""
-    return _sorted(msgpack.unpackb(state, strict_map_key=False))
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, list):
-        items = [_sorted(item) for item in value]
-        return sorted(items) if items and all(isinstance(item, str) for item in items) else items
-    if isinstance(value, dict):
-        return {key: _sorted(item) for key, item in sorted(value.items(), key=repr)}
-    return value
-
 
 def deciders(rng: random.Random, messages: int, folder: Path) -> Tally:
     """Valid and mutated messages, from the speakers that may say them, into one service."""
@@ -205,7 +175,7 @@ def deciders(rng: random.Random, messages: int, folder: Path) -> Tally:
             service.hear(kind, frame)
         if rng.random() < 0.3:
             service.hear(None, b"")
-    service.restarted_equal()
+    restart.check(service.engine, folder / service.name)
     dropped = service.engine.dropped
     return Tally(accepted=max(0, messages - dropped), rejected=dropped)
 

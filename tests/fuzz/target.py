@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import random
@@ -91,7 +92,8 @@ def source(target: Target, seed: int, episode: int) -> random.Random:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process, MB."""
+    """Resident memory of this process, MB, without what only waits to be collected."""
+    gc.collect()
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * PAGE_BYTES / 1e6
 
