@@ -20,7 +20,7 @@ RUN_OPTIONS := \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench docs lock clean
+.PHONY: help setup run test check bench fuzz docs lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -47,6 +47,9 @@ check: $(READY) ## formatting, lint and types
 
 bench: $(READY) ## the figures of docs/performance.md, measured here
 	$(BIN)/python -m bench
+
+fuzz: $(READY) ## hostile bytes at every door; MESSAGES=n (1,000,000 over all), SEED=n, TARGET=name
+	$(BIN)/python -m tests.fuzz $(TARGET) $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(SEED),--seed $(SEED))
 
 docs: $(READY) ## renew the generated tables in README.md and docs/
 	$(BIN)/python -m services.tables

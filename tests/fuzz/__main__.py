@@ -9,12 +9,14 @@ import argparse
 import logging
 import sys
 
-from tests.fuzz import bus_messages, journal_files, settings_files
+from tests.fuzz import bus_messages, hostile_client, hostile_tws, journal_files, settings_files
 from tests.fuzz.target import Target, Verdict, played
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
+        *hostile_client.TARGETS,
+        *hostile_tws.TARGETS,
         *bus_messages.TARGETS,
         *journal_files.TARGETS,
         *settings_files.TARGETS,
