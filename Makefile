@@ -55,7 +55,7 @@ docs: $(READY) ## renew the generated tables in README.md and docs/
 	$(BIN)/python -m services.tables
 
 lock: ## renew requirements.lock from pyproject.toml (needs pip-compile from pip-tools)
-	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --extra dev --build-deps-for editable \
+	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --extra dev --extra dask --build-deps-for editable \
 		--allow-unsafe --generate-hashes --strip-extras --no-annotate --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --output-file requirements.lock pyproject.toml
 

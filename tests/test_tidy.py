@@ -34,7 +34,9 @@ HOMES: dict[str, tuple[str, ...]] = {
     "typer": ("services/trader/", "tests/"),
     "rich": ("services/trader/", "services/run/", "services/tables.py", "tests/"),
     "supervisor": ("common/supervision.py", "tests/"),
-    "numba": ("services/backtest/", "tests/"),
+    "numba": ("services/backtest/", "tests/", "bench/"),
+    "pyarrow": ("services/backtest/sweep/parquet.py", "tests/"),
+    "distributed": ("services/backtest/sweep/cluster.py", "tests/"),
 }  # fmt: skip
 """Where each library may be imported: a file, or a folder (ending in /)."""
 
@@ -49,6 +51,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("services/trader/history.py", "services.backtest"): "the commands of the data's folder",
     ("services/trader/research.py", "services.backtest"): "the commands of research",
     ("services/trader/research_tables.py", "services.backtest"): "what research shows",
+    ("services/trader/sweeping.py", "services.backtest"): "a command of research",
+    ("services/trader/sweep_tables.py", "services.backtest"): "what it shows",
 }
 """Imports that the rules forbid and a reason allows."""
 

@@ -12,14 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from common.core import entry, rules, stop
-from services.backtest import compiling, costs
+from services.backtest import compiling, costs, result
 from services.backtest.sheet import Floats, Ints
 
 BASELINES = ("open", "previous_close", "entry", "off")
 PREVIOUS_CLOSE, ENTRY, OFF = 1, 2, 3
 BEAR_EXITS = ("next_open", "close", "next_close")
 NEXT_OPEN, CLOSE, NEXT_CLOSE = 0, 1, 2
-STOPPED, BEAR, LIQUIDATED = 1, 2, 3
+STOPPED, BEAR, LIQUIDATED = (
+    result.EXIT_REASONS.index(why) for why in ("stop", "bear", "liquidation")
+)
 # Columns of a trade's row.
 ENTRY_AT, ENTRY_USD, SHARES, LEVERAGE, EXIT_AT, EXIT_USD, REASON, STOP_USD, PROFIT_USD = range(9)
 COLUMNS = 9
@@ -84,7 +86,7 @@ COMPILED_RULES = (
     rules.margin_shares_max, rules.liquidation_price,
     costs.bought_at, costs.sold_at, costs.commission_usd, costs.interest_usd, costs.stop_fill,
 )  # fmt: skip
-SOURCES = (rules, costs, entry, stop)
+SOURCES = (rules, costs, entry, stop, result)
 """The modules whose functions and constants are compiled in."""
 for _rule in COMPILED_RULES:
     compiling.part(_rule)
@@ -147,9 +149,7 @@ def _below(price_usd: float, shares: int, base: Base, stop_usd: float) -> bool:
 @compiling.part
 def _affordable(terms: Terms, cash: float, price_usd: float, vix: float) -> int:
     """Whole shares for all the cash at the VIX's leverage, under the margin rule."""
-    leverage = rules.leverage_for_vix(
-        vix, terms.leverage_base, terms.vix_below, terms.vix_leverage
-    )
+    leverage = rules.leverage_for_vix(vix, terms.leverage_base, terms.vix_below, terms.vix_leverage)
     wanted = rules.shares_for(cash, leverage, price_usd)
     if terms.margin_rate == 0.0 or wanted < 1:
         return wanted
@@ -286,7 +286,9 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                     armed, base, stop_usd, terms.gap_at_open, margin_rate,
                 )  # fmt: skip
             i += 1
-        barred = not at_close and (reason == LIQUIDATED or (reason == STOPPED and not terms.reentry))
+        barred = not at_close and (
+            reason == LIQUIDATED or (reason == STOPPED and not terms.reentry)
+        )
 
         if at_close:  # the next session begins here, with everything it decides
             if reason != 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 
@@ -41,28 +42,41 @@ def run_compiled(history: History, options: Options) -> Result:
 
 def run_sheet(sheet: Sheet, options: Options) -> Result:
     """The same on a sheet that is laid out already."""
-    traded = sheet.sessions - sheet.begin
-    equity, rows = np.empty(traded), np.empty((traded, COLUMNS))
-    fast, slow = compiled_loop.emas(
-        sheet.close_usd, np.array([options.ema_fast, options.ema_slow])
-    )
-    count, interest, commission, dividends = compiled_loop.loop(
-        market_of(sheet), terms_of(options), fast, slow, cell_of(options), equity, rows
-    )
-    trades = rows[:count]
+    run = run_arrays(sheet, options)
     parts = options.parts_per_share
     days = sheet.days[sheet.begin :]
     return Result(
         options=options,
         days=days,
-        equity_usd=equity,
-        leverage=leverage_of(_values(trades, sheet, options), equity),
-        trades=tuple(_trade(row, days, parts) for row in trades.tolist()),
-        interest_usd=interest,
-        commission_usd=commission,
-        dividend_usd=dividends,
+        equity_usd=run.equity_usd,
+        leverage=leverage_of(_values(run.trades, sheet, options), run.equity_usd),
+        trades=tuple(_trade(row, days, parts) for row in run.trades.tolist()),
+        interest_usd=run.interest_usd,
+        commission_usd=run.commission_usd,
+        dividend_usd=run.dividend_usd,
         fine_days=sheet.fine,
     )
+
+
+class Arrays(NamedTuple):
+    """A backtest as the loop leaves it: equity by traded session, a row for each trade."""
+
+    equity_usd: Floats
+    trades: Floats
+    interest_usd: float
+    commission_usd: float
+    dividend_usd: float
+
+
+def run_arrays(sheet: Sheet, options: Options) -> Arrays:
+    """The backtest of a sheet, before anything is made of it."""
+    traded = sheet.sessions - sheet.begin
+    equity, trades = np.empty(traded), np.empty((traded, COLUMNS))
+    fast, slow = compiled_loop.emas(sheet.close_usd, np.array([options.ema_fast, options.ema_slow]))
+    count, *paid = compiled_loop.loop(
+        market_of(sheet), terms_of(options), fast, slow, cell_of(options), equity, trades
+    )
+    return Arrays(equity, trades[:count], *paid)
 
 
 def market_of(sheet: Sheet) -> Market:

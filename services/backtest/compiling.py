@@ -16,33 +16,34 @@ from numba.extending import register_jitable
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function itself, which compiled functions may call from now on."""
-    compilable: Callable[..., Any] = register_jitable(error_model="numpy", forceinline=True)(function)
+    compilable: Callable[..., Any] = register_jitable(error_model="numpy", forceinline=True)(
+        function
+    )
     return compilable
 
 
-def kept(
-    function: Callable[..., Any], modules: Iterable[ModuleType] = ()
-) -> Callable[..., Any]:
+def kept(function: Callable[..., Any], modules: Iterable[ModuleType] = ()) -> Callable[..., Any]:
     """`function` compiled, without the interpreter's lock, kept on disk for the next process.
 
     numba notices a change of the function's own file only, so the folder is named after all the
     sources that are compiled into it: name every other module whose functions or constants it
     reads, directly or by way of its parts.
     """
-    sources = {str(inspect.getsourcefile(source)) for source in (*modules, kept, function)}
-    texts = b"".join(Path(source).read_bytes() for source in sorted(sources))
+    files = {str(inspect.getsourcefile(function)), *(str(one.__file__) for one in modules)}
+    texts = b"".join(Path(file).read_bytes() for file in sorted({*files, __file__}))
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = root / "trader" / f"compiled-{hashlib.sha256(texts).hexdigest()[:16]}"
-    how = {"error_model": "numpy", "nogil": True}
+    njit: Any = numba.njit
+    compiled: Callable[..., Any]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        unkept: Callable[..., Any] = numba.njit(function, **how)
-        return unkept
+        compiled = njit(function, error_model="numpy", nogil=True)
+        return compiled
     config: Any = numba.config
     usual, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        compiled: Callable[..., Any] = numba.njit(function, cache=True, **how)
+        compiled = njit(function, cache=True, error_model="numpy", nogil=True)
     finally:
         config.CACHE_DIR = usual
     return compiled

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from math import sqrt
-from typing import NamedTuple
+import math
+from collections.abc import Sequence
+from datetime import date
+from math import isnan
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.backtest.result import Result
+from services.backtest import compiling
+from services.backtest import result as results
+from services.backtest.result import EXIT_REASONS, Result
+from services.backtest.sheet import Floats
 
 DAYS_PER_YEAR = 365.25
 SESSIONS_PER_YEAR = 252
+COUNTS = ("entries", "stops", "bear_exits")
+OPEN, STOPPED, BEAR = (EXIT_REASONS.index(reason) for reason in ("", "stop", "bear"))
 
 
 class Metrics(NamedTuple):
@@ -35,25 +43,34 @@ class Metrics(NamedTuple):
     final_equity_usd: float
 
 
+(
+    CAGR_PCT, MAX_DRAWDOWN_PCT, SHARPE, ENTRIES, STOPS, BEAR_EXITS, TRADES_PER_YEAR, WIN_RATE_PCT,
+    WORST_DAY_PCT, FINAL_EQUITY_USD,
+) = range(len(Metrics._fields))  # fmt: skip
+
+
 def metrics(result: Result) -> Metrics:
     """All figures of a backtest."""
-    equity, start = result.equity_usd, result.options.start_equity_usd
-    years = (result.days[-1] - result.days[0]).days / DAYS_PER_YEAR
-    returns = daily_returns(equity)
-    closed = [trade for trade in result.trades if trade.exit_day is not None]
-    won = sum(trade.profit_usd > 0.0 for trade in closed)
-    return Metrics(
-        cagr_pct=_cagr_pct(float(equity[-1]) / start, years),
-        max_drawdown_pct=float(drawdowns(equity, start).max() * 100.0),
-        sharpe=_sharpe(returns),
-        entries=len(result.trades),
-        stops=sum(trade.reason == "stop" for trade in closed),
-        bear_exits=sum(trade.reason == "bear" for trade in closed),
-        trades_per_year=len(result.trades) / years if years > 0.0 else None,
-        win_rate_pct=won / len(closed) * 100.0 if closed else None,
-        worst_day_pct=float(returns.min() * 100.0) if len(returns) else None,
-        final_equity_usd=float(equity[-1]),
-    )
+    ends = [(EXIT_REASONS.index(trade.reason), trade.profit_usd) for trade in result.trades]
+    trades = np.array(ends, dtype=np.float64).reshape(-1, 2)
+    row = np.empty(len(Metrics._fields))
+    figures(
+        result.equity_usd, result.options.start_equity_usd, years_of(result.days),
+        trades[:, 0], trades[:, 1], np.empty(len(result.equity_usd)), row,
+    )  # fmt: skip
+    return metrics_of(row)
+
+
+def metrics_of(row: Floats) -> Metrics:
+    """A row of figures as `figures` leaves it, NaN as None."""
+    values: Any = (None if isnan(value) else value for value in row.tolist())
+    found = Metrics(*values)
+    return found._replace(**{name: int(getattr(found, name)) for name in COUNTS})
+
+
+def years_of(days: Sequence[date]) -> float:
+    """Calendar years from the first day to the last."""
+    return (days[-1] - days[0]).days / DAYS_PER_YEAR
 
 
 def daily_returns(equity_usd: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -78,14 +95,90 @@ def drawdown_of_largest_dollar_fall_pct(result: Result) -> float:
     return float((1.0 - equity[deepest] / peaks[deepest]) * 100.0)
 
 
-def _cagr_pct(growth: float, years: float) -> float | None:
+# --- compiled: a sweep takes these figures of each of its cells -----------------------------------
+
+
+@compiling.part
+def _total(values: Floats, count: int) -> float:
+    """The sum of the first values, in four strands: they need not wait for one another."""
+    a = b = c = d = 0.0
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        a += values[i]
+        b += values[i + 1]
+        c += values[i + 2]
+        d += values[i + 3]
+    for i in range(whole, count):
+        a += values[i]
+    return (a + b) + (c + d)
+
+
+@compiling.part
+def _sharpe(returns: Floats, count: int) -> float:
+    """Overwrites the returns with their squared distances from the mean."""
+    if count < 2:
+        return math.nan
+    mean = _total(returns, count) / count
+    for i in range(count):
+        returns[i] = (returns[i] - mean) * (returns[i] - mean)
+    deviation = math.sqrt(_total(returns, count) / (count - 1))
+    return mean / deviation * math.sqrt(SESSIONS_PER_YEAR) if deviation > 0.0 else math.nan
+
+
+@compiling.part
+def _cagr_pct(growth: float, years: float) -> float:
     if years <= 0.0:
-        return None
-    return float((growth ** (1.0 / years) - 1.0) * 100.0) if growth > 0.0 else -100.0
+        return math.nan
+    return (growth ** (1.0 / years) - 1.0) * 100.0 if growth > 0.0 else -100.0
 
 
-def _sharpe(returns: NDArray[np.float64]) -> float | None:
-    if len(returns) < 2:
-        return None
-    deviation = float(returns.std(ddof=1))
-    return float(returns.mean()) / deviation * sqrt(SESSIONS_PER_YEAR) if deviation > 0.0 else None
+def _figures(
+    equity_usd: Floats,
+    start_usd: float,
+    years: float,
+    reasons: Floats,
+    profits_usd: Floats,
+    returns: Floats,
+    row: Floats,
+) -> None:
+    """Metrics in their order into `row`, NaN where there is nothing to measure.
+
+    `reasons`, `profits_usd`: one per trade, the reason by its place in EXIT_REASONS. `returns`:
+    room for one number a session, to be used again and again.
+    """
+    sessions = len(equity_usd)
+    worst_fall, peak = 0.0, start_usd
+    worst_day = math.nan
+    for s in range(sessions):
+        peak = max(peak, equity_usd[s])
+        worst_fall = max(worst_fall, 1.0 - equity_usd[s] / peak)
+    for s in range(sessions - 1):
+        before = equity_usd[s]
+        returns[s] = (equity_usd[s + 1] - before) / before if before > 0.0 else 0.0
+    if sessions > 1:
+        worst_day = returns[0]
+        for s in range(sessions - 1):
+            worst_day = min(worst_day, returns[s])
+
+    stops = bears = closed = won = 0
+    for i in range(len(reasons)):
+        stops += reasons[i] == STOPPED
+        bears += reasons[i] == BEAR
+        if reasons[i] != OPEN:
+            closed += 1
+            won += profits_usd[i] > 0.0
+
+    final_usd = equity_usd[sessions - 1]
+    row[CAGR_PCT] = _cagr_pct(final_usd / start_usd, years)
+    row[MAX_DRAWDOWN_PCT] = worst_fall * 100.0
+    row[SHARPE] = _sharpe(returns, sessions - 1)
+    row[ENTRIES] = len(reasons)
+    row[STOPS] = stops
+    row[BEAR_EXITS] = bears
+    row[TRADES_PER_YEAR] = len(reasons) / years if years > 0.0 else math.nan
+    row[WIN_RATE_PCT] = won / closed * 100.0 if closed > 0 else math.nan
+    row[WORST_DAY_PCT] = worst_day * 100.0
+    row[FINAL_EQUITY_USD] = final_usd
+
+
+figures = compiling.kept(_figures, (results,))

@@ -14,7 +14,17 @@ import typer
 
 from common import running, topology
 from common.bus import Bus
-from services.trader import asking, commands, find, history, look, past, research, screen
+from services.trader import (
+    asking,
+    commands,
+    find,
+    history,
+    look,
+    past,
+    research,
+    screen,
+    sweeping,
+)
 from services.trader import sim as sims
 from services.trader import tail as tails
 from services.trader.exit_codes import CommandError, ExitCode
@@ -239,6 +249,7 @@ def sim(
 
 app.command()(told(research.backtest))
 app.command()(told(research.reproduce))
+app.command()(told(sweeping.sweep))
 histories = typer.Typer(invoke_without_command=True)
 histories.callback()(told(history.refresh))
 histories.command()(told(history.check))

@@ -146,27 +146,41 @@ class BacktestOptions:
         return run_compiled(history, options)
 
 
-def takes_backtest_options(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """`command` with every field of its first parameter as an option of its own."""
-    _, *others = signature(command).parameters
-    hints = get_type_hints(BacktestOptions, include_extras=True)
-    shared = [*signature(BacktestOptions).parameters]
-    own = get_type_hints(command, include_extras=True)
+def takes_backtest_options_but(
+    *left_out: str,
+) -> Callable[[Callable[..., ExitCode]], Callable[..., ExitCode]]:
+    """The command with every field of its first parameter as an option of its own.
 
-    def run(**given: Any) -> ExitCode:
-        chosen = BacktestOptions(**{name: given.pop(name) for name in shared})
-        return command(chosen, **given)
+    Fields that are left out, and those that the command has a parameter of its own for, keep their
+    defaults.
+    """
 
-    defaults = signature(BacktestOptions).parameters | signature(command).parameters
-    hints |= {name: own[name] for name in others}
-    parameters = [
-        defaults[name].replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY)
-        for name in (*shared, *others)
-    ]
-    update_wrapper(run, command)
-    run.__annotations__ = hints
-    vars(run)["__signature__"] = Signature(parameters)
-    return run
+    def taking(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+        _, *others = signature(command).parameters
+        hints = get_type_hints(BacktestOptions, include_extras=True)
+        hidden = {*left_out, *others}
+        shared = [name for name in signature(BacktestOptions).parameters if name not in hidden]
+        own = get_type_hints(command, include_extras=True)
+
+        def run(**given: Any) -> ExitCode:
+            chosen = BacktestOptions(**{name: given.pop(name) for name in shared})
+            return command(chosen, **given)
+
+        defaults = signature(BacktestOptions).parameters | signature(command).parameters
+        hints = {name: hints[name] for name in shared} | {name: own[name] for name in others}
+        parameters = [
+            defaults[name].replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY)
+            for name in (*shared, *others)
+        ]
+        update_wrapper(run, command)
+        run.__annotations__ = hints
+        vars(run)["__signature__"] = Signature(parameters)
+        return run
+
+    return taking
+
+
+takes_backtest_options = takes_backtest_options_but()
 
 
 def folder(given: Path | None) -> Path:

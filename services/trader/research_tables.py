@@ -60,7 +60,7 @@ def result_on_screen(result: Result) -> RenderableType:
     found = metrics(result)
     figures = Table.grid(padding=(0, 2))
     for name, value in found._asdict().items():
-        figures.add_row(Text(HEADINGS[name], style="bold"), _text(name, value))
+        figures.add_row(Text(HEADINGS[name], style="bold"), figure_text(name, value))
     figures.add_row(Text("interest USD", style="bold"), f"{result.interest_usd:,.2f}")
     figures.add_row(Text("commission USD", style="bold"), f"{result.commission_usd:,.2f}")
     figures.add_row(Text("dividends USD", style="bold"), f"{result.dividend_usd:,.2f}")
@@ -90,7 +90,7 @@ def reproduction_on_screen(reproduction: Reproduction) -> RenderableType:
         if row.period != period:
             period = row.period
             table.add_row(Text(period, style="bold"), style="dim")
-        table.add_row(row.name, *(_text(name, value) for name, value in row.figures.items()))
+        table.add_row(row.name, *(figure_text(name, value) for name, value in row.figures.items()))
     compared = Table.grid(padding=(0, 2))
     for line in reproduction.compared:
         verdict = "reproduced" if line.reproduced else "not reproduced"
@@ -133,7 +133,7 @@ def _trades(result: Result) -> Table:
     return table
 
 
-def _text(name: str, value: float | None) -> str:
+def figure_text(name: str, value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:,.0f}" if name in COUNTS else f"{value:,.2f}"

@@ -1,0 +1,19 @@
+"""A sweep on all cores of this machine, a thread each: compiled pieces hold no lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from services.backtest.sheet import Floats
+from services.backtest.sweep import cells
+from services.backtest.sweep.cells import Ground, Piece
+
+
+def run(ground: Ground, pieces: list[Piece]) -> Iterator[tuple[Piece, Floats]]:
+    """Each piece with its figures, as they come."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        asked = {pool.submit(cells.run, ground, piece): piece for piece in pieces}
+        for done in as_completed(asked):
+            yield asked[done], done.result()

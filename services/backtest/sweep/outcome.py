@@ -1,0 +1,62 @@
+"""A sweep carried out: each cell's figures, and the document's own choice beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from services.backtest.history import History
+from services.backtest.metrics import Metrics, metrics_of
+from services.backtest.sheet import Floats, lay_out
+from services.backtest.sweep import cells, local
+from services.backtest.sweep.cells import Ground, Piece
+from services.backtest.sweep.grid import Grid, document
+
+Engine = Callable[[Ground, list[Piece]], Iterable[tuple[Piece, Floats]]]
+"""Runs pieces somewhere and gives them back in any order."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`figures`: a row for each cell of the grid, the fields of Metrics as columns, NaN for None.
+    `own`: the same of the document's own fast, slow, stop and leverage."""
+
+    grid: Grid
+    first: date
+    last: date
+    figures: Floats
+    own: Metrics
+
+    def column(self, figure: str) -> Floats:
+        """One figure of every cell."""
+        found: Floats = self.figures[:, Metrics._fields.index(figure)]
+        return found
+
+    def metrics(self, cell: int) -> Metrics:
+        return metrics_of(self.figures[cell])
+
+
+def sweep(
+    history: History,
+    grid: Grid,
+    engine: Engine = local.run,
+    done: Callable[[int], object] = lambda _cells: None,
+) -> Outcome:
+    """Every cell of the grid; `done` hears how many cells were finished each time."""
+    sheet = lay_out(history, grid.base)
+    figures = np.empty((len(grid), len(Metrics._fields)))
+    for piece, found in engine(cells.prepare(grid, sheet), list(cells.pieces(grid))):
+        figures[piece.first : piece.first + len(found)] = found
+        done(len(found))
+    own = document(grid.base)
+    (alone,) = cells.pieces(own)
+    return Outcome(
+        grid=grid,
+        first=sheet.days[sheet.begin],
+        last=sheet.days[-1],
+        figures=figures,
+        own=metrics_of(cells.run(cells.prepare(own, sheet), alone)[0]),
+    )

@@ -1,0 +1,84 @@
+"""How a sweep looks in a terminal and as JSON. Pure: values in, renderables and builtins out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from services.backtest.metrics import Metrics
+from services.backtest.sweep.grid import AXES, Grid, document, shown
+from services.backtest.sweep.outcome import Outcome
+from services.backtest.sweep.ranking import SHARES, Ranking, sentence
+from services.trader.research_tables import HEADINGS, figure_text
+
+BEST_SHOWN = 5
+AXIS_HEADINGS = {
+    "ema_fast": "fast",
+    "ema_slow": "slow",
+    "stop_loss_fraction": "stop %",
+    "leverage": "leverage",
+    "slippage_bp": "bp",
+}
+
+
+def as_json(outcome: Outcome, ranking: Ranking, files: Iterable[Path]) -> dict[str, Any]:
+    """The best cells, the document's own, the spread and the files; every cell is in the file."""
+    return {
+        "cells": len(outcome.grid),
+        "from": str(outcome.first),
+        "to": str(outcome.last),
+        "by": ranking.figure,
+        "best": [
+            {
+                "settings": msgspec.to_builtins(outcome.grid.options(_places(outcome, cell))),
+                "metrics": outcome.metrics(cell)._asdict(),
+            }
+            for cell in ranking.cells[:BEST_SHOWN]
+        ],
+        "document": outcome.own._asdict(),
+        "spread": dict(zip(map(str, SHARES), ranking.spread, strict=False)),
+        "neighbours_of_best": ranking.neighbours,
+        "better_than_document": ranking.beaten_by,
+        "says": sentence(ranking, HEADINGS[ranking.figure]),
+        "files": [str(file) for file in files],
+    }
+
+
+def on_screen(outcome: Outcome, ranking: Ranking, files: Iterable[Path]) -> RenderableType:
+    """The best cells with the document's own below, and what they are worth."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for axis in reversed(AXES):
+        table.add_column(AXIS_HEADINGS[axis], justify="right")
+    for figure in Metrics._fields:
+        table.add_column(HEADINGS[figure], justify="right")
+    for cell in ranking.cells[:BEST_SHOWN]:
+        table.add_row(*_row(outcome.grid, _places(outcome, cell), outcome.metrics(cell)))
+    own = document(outcome.grid.base)
+    table.add_row(*_row(own, (0,) * len(AXES), outcome.own), style="bold")
+    title = f"{len(outcome.grid):,} cells, {outcome.first} to {outcome.last}"
+    order = f"best {BEST_SHOWN} by {HEADINGS[ranking.figure]}; last line: the document's own"
+    says = sentence(ranking, HEADINGS[ranking.figure])
+    written = " and ".join(str(file) for file in files)
+    return Group(
+        Text(f"{title}; {order}", style="dim"), table, Text(), Text(says), Text(),
+        Text(f"every cell: {written}", style="dim"),
+    )  # fmt: skip
+
+
+def _places(outcome: Outcome, cell: int) -> tuple[int, ...]:
+    return tuple(int(at) for at in np.unravel_index(cell, outcome.grid.shape))
+
+
+def _row(grid: Grid, at: tuple[int, ...], found: Metrics) -> list[str]:
+    settings = [
+        shown(axis, values[place]) for (axis, values), place in zip(grid.axes(), at, strict=True)
+    ]
+    figures = [figure_text(name, value) for name, value in found._asdict().items()]
+    return [*reversed(settings), *figures]
