@@ -103,6 +103,7 @@ class Pacer:
         self._plan = pace.stretches(sessions, seconds_per_day, entry_before_close_ns)
         self._beats: dict[str, Beaten | None] = dict.fromkeys((*MUST_KEEP_UP, SIMULATED_TWS))
         self._unready_since_ns: int | None = None
+        self._busy_since_ns: int | None = None
         self._beat_ns = 0
         self._said: Pace | None = None
         self._ended = False
@@ -116,13 +117,15 @@ class Pacer:
                 )
         self._beats[SIMULATED_TWS] = self._published()
         now_ns = host_ns()
-        if all(beat is None or beat.ready for beat in self._beats.values()):
-            self._unready_since_ns = None
-        elif self._unready_since_ns is None:
-            self._unready_since_ns = now_ns
-        unready_ns = now_ns - self._unready_since_ns if self._unready_since_ns is not None else 0
+        living = [beat for beat in self._beats.values() if beat is not None]
+        ready = all(beat.ready for beat in living)
+        busy = any(beat.busy for beat in living)
+        self._unready_since_ns = None if ready else self._unready_since_ns or now_ns
+        self._busy_since_ns = self._busy_since_ns or now_ns if busy else None
+        unready_ns = now_ns - (self._unready_since_ns or now_ns)
+        busy_ns = now_ns - (self._busy_since_ns or now_ns)
         market_ns = self._writer.reader.now_ns()
-        step = pace.step(self._plan, market_ns, self._beats, now_ns, unready_ns)
+        step = pace.step(self._plan, market_ns, self._beats, now_ns, unready_ns, busy_ns)
         self._writer.go_on(step.speed, step.limit_ns)
         self._say(step, market_ns)
         if now_ns - self._beat_ns >= BEAT_S * SECOND_NS:

@@ -17,6 +17,7 @@ STEP_NS = SECOND_NS // 20  # host time of one step: a beat of the services
 LEASH_NS = 2 * STEP_NS  # host time's worth of market time ahead of the slowest service
 FRESH_NS = 3 * SECOND_NS // 10  # host time for which a heartbeat counts
 BUSY_SPEED = 5.0  # while an order or a question is under way: it takes host time, not market time
+BUSY_NS_MAX = 60 * SECOND_NS  # so long: an order that stays unknown must not stop the days
 WALK_AFTER_NS = 10 * SECOND_NS  # a service that lives but is not ready stops the market so long
 
 # Shares of a day's host seconds, by gait.
@@ -131,6 +132,7 @@ def step(
     beats: Mapping[str, Beaten | None],
     host_ns: int,
     unready_ns: int,
+    busy_ns: int = 0,
 ) -> Step:
     """What the clock may do from `market_ns` on.
 
@@ -138,6 +140,7 @@ def step(
     `unready_ns`: host time for which some living service has not been ready. That stops the market
     for `WALK_AFTER_NS`, then it walks at speed 1: some reasons (a link that a script has cut for a
     minute of market time) only pass with time.
+    `busy_ns`: host time for which some service has had an order or a question under way.
     """
     stretch = next((s for s in plan if s.end_ns > market_ns), None)
     if stretch is None:
@@ -150,7 +153,7 @@ def step(
     if unready and unready_ns < WALK_AFTER_NS:
         return Step(0.0, market_ns, "; ".join(unready))
     speed = stretch.speed
-    if any(beat.busy for beat in living.values()):
+    if busy_ns < BUSY_NS_MAX and any(beat.busy for beat in living.values()):
         speed = min(speed, BUSY_SPEED)
     if unready:
         speed = 1.0

@@ -112,6 +112,12 @@ def test_while_an_order_is_under_way_the_market_runs_slowly() -> None:
     assert step.speed == pace.BUSY_SPEED
 
 
+def test_an_order_that_nobody_hears_of_for_a_minute_no_longer_slows_the_days() -> None:
+    busy = {"order_executor": beat(busy=True)}
+    step = pace.step(PLAN, OPEN_NS, busy, NOW_NS, 0, busy_ns=pace.BUSY_NS_MAX)
+    assert step.speed == 1_000.0
+
+
 def test_after_the_plan_market_time_stands() -> None:
     step = pace.step(PLAN, CLOSE_NS, {"risk_monitor": beat(caught_up_ns=CLOSE_NS)}, NOW_NS, 0)
     assert step == pace.Step(0.0, CLOSE_NS, "")
