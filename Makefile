@@ -20,7 +20,7 @@ RUN_OPTIONS := \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench fuzz docs lock clean
+.PHONY: help setup run test check bench fuzz chaos latency docs lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -50,6 +50,12 @@ bench: $(READY) ## the figures of docs/performance.md, measured here
 
 fuzz: $(READY) ## hostile bytes at every door; MESSAGES=n (1,000,000 over all), SEED=n, TARGET=name
 	$(BIN)/python -m tests.fuzz $(TARGET) $(if $(MESSAGES),--messages $(MESSAGES)) $(if $(SEED),--seed $(SEED))
+
+chaos: $(READY) ## real processes under fire: MINUTES=10 SEED=n
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) --seed $(or $(SEED),1)
+
+latency: $(READY) ## breach to exit order at the broker, in seconds: BREACHES=1000, collected in pieces
+	@$(BIN)/python -m bench.breach --breaches $(or $(BREACHES),1000)
 
 docs: $(READY) ## renew the generated tables in README.md and docs/
 	$(BIN)/python -m services.tables

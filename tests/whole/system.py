@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from common import journal, rejudge, running, topology, wire
 from common.clock import NEW_YORK, SECOND_NS, ReplayClock
@@ -33,23 +33,44 @@ Found = TypeVar("Found")
 class System:
     """`with System(folder, days=5) as system:` starts it; on leaving nothing of it is left."""
 
-    def __init__(self, folder: Path, *, days: int | None, seconds_per_day: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        days: int | None,
+        seconds_per_day: float,
+        options: Sequence[str] = (),
+        sim_options: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """`options` are more of the launcher's, `sim_options` of the simulated TWS's; `settings`
+        are overrides as the environment holds them."""
         self.var = folder / "var"
+        self._settings = dict(settings or {})
         number = len(list(folder.glob("terminal-*.txt")))  # of starts in this folder before
         self.wire = folder / f"wire-{number}.msgpack"
         self._output = folder / f"terminal-{number}.txt"
         self._command = [
             sys.executable, "-m", "services.run", "--seconds-per-day", str(seconds_per_day),
-            "--sim-options", f"--record {self.wire}",
+            "--sim-options", f"--record {self.wire} {sim_options}", *options,
         ]  # fmt: skip
         if days is not None:
             self._command += ["--days", str(days)]
         self._launcher: subprocess.Popen[bytes] | None = None
         self._clock: ReplayClock | None = None
 
-    def __enter__(self) -> System:
+    def __enter__(self) -> Self:
         self._launcher = self._start(self._output)
         return self
+
+    def go_on(self) -> None:
+        """Starts it again after its end, on market, broker and journals as they were."""
+        assert self.ended
+        number = len(list(self._output.parent.glob("terminal-*.txt")))
+        self._output = self._output.with_name(f"terminal-{number}.txt")
+        self._command = [sys.executable, "-m", "services.run", "--continue"]
+        self._clock = None
+        self._launcher = self._start(self._output)
 
     def __exit__(
         self,
@@ -77,7 +98,7 @@ class System:
             return subprocess.Popen(
                 self._command,
                 cwd=ROOT,
-                env=environment | {"TRADER_VAR": str(self.var)},
+                env=environment | {"TRADER_VAR": str(self.var)} | self._settings,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
@@ -196,6 +217,11 @@ class System:
         """kill -9, then until supervisord has it running again."""
         pid = self.signal(name)
         self.until(lambda: self.is_replaced(name, pid), RESTART_S)
+
+    @property
+    def launcher_pid(self) -> int:
+        assert self._launcher is not None
+        return self._launcher.pid
 
     def interrupt(self) -> None:
         """Ctrl+C in its terminal."""

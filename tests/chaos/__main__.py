@@ -1,0 +1,214 @@
+"""python -m tests.chaos: accelerated days on real processes while everything is broken on purpose.
+
+`make chaos MINUTES=10 SEED=3`. Exit status: 0 when every promise held, 1 when one did not or when
+nothing was shown (no order, no fault); then the folder with journals, logs and wire is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+
+from rich.console import Console
+
+from common import journal, rejudge, topology, wire
+from common import messages as m
+from common.tws.messages import SendOrder
+from tests.chaos import blows, books, disk, market, promises, report
+from tests.chaos.report import Result
+from tests.chaos.schedule import Round, rounds
+from tests.chaos.world import World
+from tests.oracle.judge import judge
+from tests.whole.system import System
+
+FIRST_DAY = date(2025, 6, 2)
+SECONDS_PER_DAY = 4.0
+DAYS_PER_MINUTE = 20  # more than pass, so that the market does not end before the minutes do
+MINUTES_MAX = 240.0  # beyond it another seed shows more
+DISK_MB = 160
+DISK_MB_PER_MINUTE = 32
+START_S_MAX = 90.0
+STOP_S_MAX = 90.0
+QUIET_TRIES = 3  # each ends and starts the pacer: more would be its flapping
+BETWEEN_TRIES_S = 15.0
+ROUNDS_TO_CALM = 6  # after so many the faults pause until the system has recovered
+SETTINGS = {
+    # The disk is small here.
+    "TRADER__OPERATION__DISK_FREE_MB_MIN": "24",
+    "TRADER__OPERATION__DISK_RESERVE_MB": "2",
+}
+
+
+def main(arguments: list[str]) -> int:
+    options = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    options.add_argument("--minutes", type=float, default=10.0, help="of faults, host time")
+    options.add_argument("--seed", type=int, default=1, help="of the faults and of the market")
+    options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    chosen = options.parse_args(arguments)
+    if not 0 < chosen.minutes <= MINUTES_MAX:
+        options.error(f"--minutes lies between 0 and {MINUTES_MAX:g}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if chosen.folder is None:
+        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+        size_mb = DISK_MB + int(DISK_MB_PER_MINUTE * chosen.minutes)
+        inside = [*arguments, "--folder", str(folder)]
+        failed = disk.run_inside("tests.chaos", inside, folder / "var", size_mb)
+        if failed:
+            say(f"kept: {folder}: var/sim/*/log, var/sim/*/journal, wire-0.msgpack, terminal-*.txt")
+            say(f"look: XDG_RUNTIME_DIR={folder} TRADER_VAR={folder}/var .venv/bin/trader status")
+        else:
+            shutil.rmtree(folder)
+        return failed
+    place, no_disk = disk.given()
+    result = run(chosen.folder, chosen.minutes, chosen.seed, place, no_disk)
+    Console(width=100).print(report.table(result))
+    for line in report.details(result):
+        say(line)
+    held = result.held and result.proved
+    if not held and place is not None:
+        disk.keep(place)
+    return 0 if held else 1
+
+
+def run(folder: Path, minutes: float, seed: int, place: Path | None, no_disk: str) -> Result:
+    """Everything from the first start to the comparison of the books."""
+    days = int(minutes * DAYS_PER_MINUTE) + 60
+    data = market.write(folder / "market", seed, FIRST_DAY, days)
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    state = folder / "broker.state"
+    struck: Counter[str] = Counter()
+    two_at_once = 0
+    ready_s: list[float] = []
+    with System(
+        folder,
+        days=days,
+        seconds_per_day=SECONDS_PER_DAY,
+        options=["--data", str(data), "--start", FIRST_DAY.isoformat(), "--seed", str(seed)],
+        sim_options=f"--state {state}",
+        settings=SETTINGS,
+    ) as system:
+        world = World(system, place)
+        system.prints("EMAs Initialized", START_S_MAX)
+        end_s = time.monotonic() + 60.0 * minutes
+        for number, round_ in enumerate(rounds(seed, blows.targets(disk=no_disk)), 1):
+            if time.monotonic() + round_.pause_s > end_s or system.ended:
+                break
+            world.listen(round_.pause_s)
+            if world.halted and not world.unsettled():
+                world.resume()
+            say(f"{system.day()} {', '.join(f'{b.kind} {b.target}'.strip() for b in round_.blows)}")
+            strike(world, round_)
+            struck.update(blow.kind for blow in round_.blows)
+            two_at_once += len(round_.blows) > 1
+            if number % ROUNDS_TO_CALM == 0:
+                ready_s.append(world.await_calm())
+        ready_s.append(world.await_calm())
+        come_to_rest(world)
+        world.forget()
+    return compared(
+        folder, world, seed, struck, two_at_once, {"disk-full": no_disk} if no_disk else {}, ready_s
+    )
+
+
+def strike(world: World, round_: Round) -> None:
+    """All blows of a round at once, for as long as the longest; then each is lifted."""
+    with ExitStack() as lifted:
+        for blow in round_.blows:
+            act = blows.STRIKES[blow.kind](world, blow)
+            next(act)
+            lifted.callback(next, act, None)
+        world.listen(max(0.1, *(blow.seconds for blow in round_.blows)))
+
+
+def come_to_rest(world: World) -> None:
+    """Stops the market at an instant at which nothing is under way, then everything, as Ctrl+C."""
+    if world.run.ended:
+        return
+    for _ in range(QUIET_TRIES):
+        world.stop_the_market()
+        world.listen(2.0)
+        if world.at_rest():
+            break
+        world.start_the_market()
+        world.listen(BETWEEN_TRIES_S)
+    else:
+        world.complaints.append("orders were under way whenever the market was stopped")
+    world.run.interrupt()
+    if world.run.exit_status(STOP_S_MAX) != 0:
+        world.complaints.append(f"it did not stop cleanly:\n{world.run.terminal[-1000:]}")
+
+
+def compared(
+    folder: Path,
+    world: World,
+    seed: int,
+    struck: Counter[str],
+    two_at_once: int,
+    skipped: dict[str, str],
+    ready_s: list[float],
+) -> Result:
+    """The journals, the broker's books and the wire, held against each other."""
+    system = world.run
+    verdict = judge(system.wire, gateway_starts=sys.maxsize)
+    said = system.said(topology.GATEWAY, m.Message)
+    mine = books.ours(said)
+    broker = books.theirs(folder / "broker.state", system.wire, verdict.executions)
+    inputs, wrong = judged_again(system)
+    return Result(
+        seed=seed,
+        struck=struck,
+        two_at_once=two_at_once,
+        skipped=skipped,
+        days=verdict.figures.days,
+        days_traded=len({s.order.day for s in said if isinstance(s, SendOrder)}),
+        orders=len(broker.orders),
+        fills=len(broker.executions),
+        inputs_judged=inputs,
+        halts=world.halts,
+        ready_s=ready_s,
+        differences=books.differences(mine, broker),
+        broken=promises.broken(verdict.violations, list(risk_states(system))),
+        wrong=[*world.complaints, *wrong],
+    )
+
+
+def judged_again(system: System) -> tuple[int, list[str]]:
+    """How many recorded inputs were decided on again, and what came out differently."""
+    inputs, wrong = 0, []
+    for service, path in system.journals():
+        judged = system.judged_again(service, path)
+        inputs += judged.inputs
+        if judged.difference is not None:
+            wrong.append(f"{service} {path.name} judged again: {judged.difference}")
+    return inputs, wrong
+
+
+def risk_states(system: System) -> Iterator[tuple[int, m.RiskState]]:
+    """Each with the market instant at which it was decided."""
+    decode = wire.record_decoder(rejudge.edge_messages(topology.RISK)).decode
+    for service, path in system.journals():
+        if service == topology.RISK:
+            for _, payload in list(journal.read(path))[1:]:
+                record = decode(payload)
+                for _, output in record.outputs:
+                    if isinstance(output, m.RiskState):
+                        yield record.now.market_ns, output
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
