@@ -24,7 +24,10 @@ from common import topology
 
 FIRST_DAY = date(2026, 1, 5)
 HARMS = ("killed", "hung")
-PROCESSES = tuple(name for name in topology.SPEAKERS if name != topology.PACER)
+PROCESSES = (
+    *(name for name in topology.SPEAKERS if name != topology.PACER),
+    topology.RISK_STANDBY,
+)
 HEALTHY_SHARE = 0.7
 PAGE = Path(__file__).resolve().parents[2] / "docs/reliability.md"
 Case = tuple[str, str]

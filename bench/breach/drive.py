@@ -37,6 +37,7 @@ class Drive:
         self, clock_path: Path, run_dir: Path, sessions: list[SessionTimes], entry_before_ns: int
     ) -> None:
         self.picture = Picture(expected_services("tws"))
+        self.run_dir = run_dir
         self._clock_path = clock_path
         self._bus = Bus(topology.TRADER, run_dir)
         self._writer = ClockWriter(clock_path, 0)
@@ -77,6 +78,11 @@ class Drive:
         segment = self._writer.reader.segment()
         return lambda market_ns: segment.host_ns + market_ns - segment.market_ns
 
+    def hears_all_settled(self) -> bool:
+        """Listens for a moment, then `settled`."""
+        self.hear()
+        return self.settled()
+
     def settled(self) -> bool:
         """Whether every service beats, is ready and has nothing under way."""
         beats = self._beats()
@@ -86,7 +92,7 @@ class Drive:
             and beat.ready
             and not beat.busy
             and now_ns - beat.host_ns <= pace.FRESH_NS
-            for name, beat in beats.items()
+            for beat in beats.values()
         ) and not self._silent(now_ns)
 
     def _silent(self, now_ns: int) -> bool:

@@ -23,6 +23,7 @@ from common import messages as m
 from common import topology
 from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS, host_ns
 from common.core.pace import SessionTimes
+from common.lock import holder
 from common.supervision import Supervisor, SupervisorError
 from services.pacer import sessions_between
 from services.run import plan as plans
@@ -40,6 +41,8 @@ RUN_UP_NS = 2 * SECOND_NS  # market at speed 1 before the breach
 HURT_BEFORE_NS = 300 * 1_000_000
 SETTLE_S_MAX = 120.0
 RECORD_BYTES_MAX = 1 << 30
+
+STOP_MONITORS = (topology.RISK, topology.RISK_STANDBY)
 
 Case = tuple[str, str]
 
@@ -88,16 +91,17 @@ def measure(folder: Path, first: date, cases: Sequence[Case]) -> Iterator[Sample
     wire = folder / "wire.msgpack"
     sessions = sessions_between(first, days[-1])
     prices = replay(data, SEED)
-    with running(folder, data, first, wire) as (plan, system):
+    with running(folder, data, first, wire) as plan:
         supervisor = Ended(plan.run_dir / "supervisor.sock")
         _until(lambda: _ended(supervisor, topology.PACER), START_S_MAX)
         entry_ns = int(plan.settings.entry.minutes_before_close * MINUTE_NS)
         drive = Drive(Path(plan.environment["TRADER_CLOCK"]), plan.run_dir, sessions, entry_ns)
         try:
             tail = Wire(wire)
-            _until(lambda: system.alive and (drive.hear(), drive.settled())[1], START_S_MAX)
+            _until(drive.hears_all_settled, START_S_MAX)
             drive.advance(sessions[0].close_ns)
             for session, (harm, process) in zip(sessions[1:], cases, strict=True):
+                _until(lambda: _all_up(supervisor), SETTLE_S_MAX)
                 taken = _breach(drive, tail, prices, supervisor, session, harm, process)
                 if taken is not None:
                     yield taken
@@ -119,13 +123,13 @@ def _breach(
     """One morning; None when nothing was held or nothing armed."""
     about_ns = session.open_ns + MINUTE_NS
     drive.advance(about_ns - RUN_UP_NS)
-    _until(lambda: (drive.hear(), drive.settled())[1], SETTLE_S_MAX)
+    _until(drive.hears_all_settled, SETTLE_S_MAX)
     equity = drive.picture.last(m.Equity)
     if equity is None or not equity.armed or equity.shares <= 0 or equity.stop_price_usd is None:
         return None
     breach_ns = first_below(prices, session, equity.stop_price_usd)
     list(tail.new())
-    pid = _pid(supervisor, process) if harm != HEALTHY else 0
+    pid = _pid(supervisor, drive.run_dir, process) if harm != HEALTHY else 0
     host_at = drive.run_free(breach_ns + int((WATCH_S + 5) * SECOND_NS))
     broken_ns = host_at(breach_ns)
     _until(lambda: host_ns() >= broken_ns - HURT_BEFORE_NS, 2 * RUN_UP_NS / SECOND_NS)
@@ -161,14 +165,18 @@ def first_below(prices: Market, session: SessionTimes, stop_usd: float) -> int:
 def _recover(drive: Drive) -> None:
     """Until all is well again, at speed 1 while a process is away; a halt is lifted."""
     drive.advance(drive.market_ns + SECOND_NS, speed_max=1.0)
-    _until(lambda: (drive.hear(), drive.settled())[1], SETTLE_S_MAX)
+    end_ns = host_ns() + int(SETTLE_S_MAX * SECOND_NS)
+    while not drive.settled():
+        drive.advance(drive.market_ns + SECOND_NS // 10, speed_max=1.0)
+        if host_ns() > end_ns:
+            raise TimeoutError(f"not all well within {SETTLE_S_MAX:g} s of the breach")
     state = drive.risk
     if state is not None and state.mode == "HALTED":
         drive.resume()
 
 
 @contextmanager
-def running(folder: Path, data: Path, first: date, wire: Path) -> Iterator[tuple[Plan, System]]:
+def running(folder: Path, data: Path, first: date, wire: Path) -> Iterator[Plan]:
     """The system under supervisord, as the launcher starts it."""
     os.environ["XDG_RUNTIME_DIR"] = str(folder)
     os.environ["TRADER_VAR"] = str(folder / "var")
@@ -176,8 +184,8 @@ def running(folder: Path, data: Path, first: date, wire: Path) -> Iterator[tuple
     plan = plans.make([*options, f"--record {wire}"], os.environ)
     plan.mode_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     plans.make_folders(plan)
-    with System(plan) as system:
-        yield plan, system
+    with System(plan):
+        yield plan
 
 
 def session_days(first: date, count: int) -> list[date]:
@@ -192,8 +200,23 @@ def _day(session: SessionTimes) -> date:
     return datetime.fromtimestamp(session.open_ns / SECOND_NS, NEW_YORK).date()
 
 
-def _pid(supervisor: Supervisor, name: str) -> int:
-    return next(row.pid for row in supervisor.processes() if row.name == name)
+def _pid(supervisor: Supervisor, run_dir: Path, name: str) -> int:
+    """Of the stop monitor's two copies the one at work is risk_monitor, the other the standby."""
+    rows = {row.name: row.pid for row in supervisor.processes()}
+    if name not in STOP_MONITORS:
+        return rows[name]
+    at_work = int(holder(run_dir / f"{topology.RISK}.lock"))
+    waiting = next(rows[copy] for copy in STOP_MONITORS if rows[copy] != at_work)
+    return at_work if name == topology.RISK else waiting
+
+
+def _all_up(supervisor: Supervisor) -> bool:
+    """Whether everything runs but the pacer: those that hear no bus as well."""
+    try:
+        rows = supervisor.processes()
+    except SupervisorError:
+        return False
+    return all(row.state == "RUNNING" for row in rows if row.name != topology.PACER)
 
 
 def _ended(supervisor: Ended, name: str) -> bool:
