@@ -44,3 +44,20 @@ def test_every_test_that_the_specification_names_exists() -> None:
 
     assert len(named) > 40
     assert [name for name in named if f"def {name}(" not in written] == []
+
+
+def test_every_assumption_has_an_id_and_a_place_in_the_paper_acceptance() -> None:
+    assumptions = (ROOT / "docs" / "assumptions.md").read_text(encoding="utf-8")
+    rows = [line for line in assumptions.splitlines() if line.startswith("| ")]
+    rows = [line for line in rows if not line.startswith(("| id |", "| --- |"))]
+    ids = [line.split("|")[1].strip() for line in rows]
+    page = (ROOT / "docs" / "paper-acceptance.md").read_text(encoding="utf-8")
+    placed = set(re.findall(r"`([A-Z]\d+)`", page))
+
+    assert len(rows) > 40
+    assert [
+        row for row, name in zip(rows, ids, strict=True) if not re.fullmatch(r"[A-Z]\d+", name)
+    ] == []
+    assert len(set(ids)) == len(ids), "an id stands for one assumption"
+    assert set(ids) - placed == set(), "these need a place in docs/paper-acceptance.md"
+    assert placed - set(ids) == set(), "these are no assumption of docs/assumptions.md"
