@@ -37,6 +37,11 @@ HOMES: dict[str, tuple[str, ...]] = {
     "numba": ("services/backtest/", "tests/", "bench/"),
     "pyarrow": ("services/backtest/sweep/parquet.py", "tests/"),
     "distributed": ("services/backtest/sweep/cluster.py", "tests/"),
+    "matplotlib": ("services/backtest/report/", "tests/"),
+    "arch": ("services/backtest/report/", "tests/"),
+    "jinja2": ("services/backtest/report/", "tests/"),
+    "markupsafe": ("services/backtest/report/", "tests/"),
+    "ffn": ("tests/",),
 }  # fmt: skip
 """Where each library may be imported: a file, or a folder (ending in /)."""
 

@@ -248,6 +248,7 @@ def sim(
 
 
 app.command()(told(research.backtest))
+app.command("report")(told(research.write_report))
 app.command()(told(research.reproduce))
 app.command()(told(sweeping.sweep))
 histories = typer.Typer(invoke_without_command=True)

@@ -18,14 +18,23 @@ from services.trader.exit_codes import CommandError, ExitCode
 from services.trader.output import show, show_json
 
 if TYPE_CHECKING:
+    from services.backtest.history import History
     from services.backtest.reproduce import Reproduction
+    from services.backtest.result import Result
 
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
+
+
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the report's file.")]
 
 
 @takes_backtest_options
 def backtest(
     chosen: BacktestOptions,
+    report: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Also write the report: an HTML file.")
+    ] = None,
+    force: Force = False,
     lookahead_check: Annotated[
         bool, typer.Option("--lookahead-check", help="Cut the data at every day and compare.")
     ] = False,
@@ -35,7 +44,21 @@ def backtest(
     with plain_errors():
         if lookahead_check:
             return _lookahead(chosen, as_json=as_json)
-        return _backtest(chosen, as_json=as_json)
+        return _backtest(chosen, report, force=force, as_json=as_json)
+
+
+@takes_backtest_options
+def write_report(
+    chosen: BacktestOptions,
+    out: Annotated[
+        Path, typer.Option(dir_okay=False, help="The report: one HTML file, to open and to print.")
+    ] = Path("report.html"),
+    force: Force = False,
+    as_json: Json = False,
+) -> ExitCode:
+    """The backtest as one page: what it made, what it risked, why, and how much of it is luck."""
+    with plain_errors():
+        return _backtest(chosen, out, force=force, as_json=as_json)
 
 
 def reproduce(
@@ -66,22 +89,45 @@ def _draw(found: Reproduction, file: Path) -> None:
 
     days = found.curves[0].days
     title = f"$100,000, {days[0]} to {days[-1]}: the published rules and the document's own"
-    try:
-        file.write_text(svg(title, found.curves), encoding="utf-8")
-    except OSError as error:
-        raise CommandError(ExitCode.USAGE, f"{file}: {error.strerror}") from error
+    _write(file, svg(title, found.curves))
 
 
-def _backtest(chosen: BacktestOptions, *, as_json: bool) -> ExitCode:
+def _backtest(
+    chosen: BacktestOptions, report: Path | None, *, force: bool, as_json: bool
+) -> ExitCode:
     from services.trader import research_tables  # noqa: PLC0415  (slow to load)
 
-    options = chosen.options()
-    result = chosen.run(chosen.history(), options)
+    if report is not None and report.exists() and not force:
+        raise CommandError(ExitCode.USAGE, f"{report} exists: --force overwrites it")
+    options, history = chosen.options(), chosen.history()
+    result = chosen.run(history, options)
+    if report is not None:
+        _write(report, _report(chosen, history, result))
     if as_json:
         show_json(research_tables.result_as_json(result))
-    else:
-        show(research_tables.result_on_screen(result))
+        return ExitCode.OK
+    show(research_tables.result_on_screen(result))
+    if report is not None:
+        typer.echo(f"\nreport: {report}")
     return ExitCode.OK
+
+
+def _report(chosen: BacktestOptions, history: History, result: Result) -> str:
+    from services.backtest.report import page, sources  # noqa: PLC0415  (matplotlib is slow to load)
+    from services.backtest.report.study import study  # noqa: PLC0415  (the same)
+
+    if chosen.synthetic is not None:
+        market = f"invented by seed {chosen.synthetic}, as no market ever was"
+        return page.html(study(history, result), market, [])
+    data = folder(chosen.data)
+    return page.html(study(history, result), f"the files of {data}", sources.read(data))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(ExitCode.USAGE, f"{file}: {error.strerror}") from error
 
 
 def _lookahead(chosen: BacktestOptions, *, as_json: bool) -> ExitCode:
