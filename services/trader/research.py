@@ -41,6 +41,8 @@ def backtest(
     as_json: Json = False,
 ) -> ExitCode:
     """The strategy on real history, by the rules that trade."""
+    if lookahead_check and report:
+        raise CommandError(ExitCode.USAGE, "--report or --lookahead-check: one of the two")
     with plain_errors():
         if lookahead_check:
             return _lookahead(chosen, as_json=as_json)
@@ -97,8 +99,8 @@ def _backtest(
 ) -> ExitCode:
     from services.trader import research_tables  # noqa: PLC0415  (slow to load)
 
-    if report is not None and report.exists() and not force:
-        raise CommandError(ExitCode.USAGE, f"{report} exists: --force overwrites it")
+    if report is not None:
+        _must_be_writable(report, force=force)
     options, history = chosen.options(), chosen.history()
     result = chosen.run(history, options)
     if report is not None:
@@ -121,6 +123,14 @@ def _report(chosen: BacktestOptions, history: History, result: Result) -> str:
         return page.html(study(history, result), market, [])
     data = folder(chosen.data)
     return page.html(study(history, result), f"the files of {data}", sources.read(data))
+
+
+def _must_be_writable(report: Path, *, force: bool) -> None:
+    """Said before the work, not after it."""
+    if not report.parent.is_dir():
+        raise CommandError(ExitCode.USAGE, f"{report.parent}: no such folder")
+    if report.exists() and not force:
+        raise CommandError(ExitCode.USAGE, f"{report} exists: --force overwrites it")
 
 
 def _write(file: Path, text: str) -> None:

@@ -113,6 +113,39 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert len(output.splitlines()) == 1
 
 
+def test_a_report_is_the_same_file_by_either_command_and_overwrites_only_when_told(
+    data: Path, tmp_path: Path
+) -> None:
+    one, other = tmp_path / "one.html", tmp_path / "other.html"
+    about = ["--data", str(data), *SHORT, "--slippage-bp", "3"]
+    one.write_text("older", encoding="utf-8")
+
+    code, output = ask("report", *about, "--out", str(one))
+
+    assert code == 2
+    assert "--force overwrites it" in output
+    assert one.read_text(encoding="utf-8") == "older"
+    assert ask("report", *about, "--out", str(one), "--force")[0] == 0
+    assert ask("backtest", *about, "--report", str(other))[0] == 0
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["report", "--out", "nowhere/report.html"], "nowhere: no such folder"),
+        (["backtest", "--report", "a.html", "--lookahead-check"], "one of the two"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_before_anything_runs(
+    data: Path, arguments: list[str], reason: str
+) -> None:
+    code, output = ask(*arguments, "--data", str(data), *SHORT)
+
+    assert code == 2
+    assert reason in output
+
+
 def test_an_invented_market_needs_no_folder_and_follows_its_seed() -> None:
     def final_usd(seed: int) -> float:
         code, output = ask("backtest", "--synthetic", str(seed), "--json")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import ffn
 import numpy as np
+import pandas as pd
 import pytest
 from msgspec.structs import replace
 
@@ -77,3 +79,20 @@ def test_one_flat_day_has_no_ratios() -> None:
     found = metrics(result_of(100.0))
 
     assert found.cagr_pct is found.sharpe is found.win_rate_pct is found.worst_day_pct is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_growth_drawdown_sharpe_and_worst_day_are_those_of_a_library_of_the_field(
+    seed: int,
+) -> None:
+    """ffn: calendar days over 365.25, sample deviation, 252 sessions, as here."""
+    returns = np.random.default_rng(seed).normal(0.001, 0.03, 700)
+    result = result_of(*(100.0 * np.cumprod(np.concatenate(([1.0], 1.0 + returns)))))
+    prices = pd.Series(result.equity_usd, index=pd.DatetimeIndex(result.days))
+
+    found, theirs = metrics(result), prices.pct_change().dropna()
+
+    assert found.cagr_pct == pytest.approx(ffn.calc_cagr(prices) * 100.0)
+    assert found.max_drawdown_pct == pytest.approx(-ffn.calc_max_drawdown(prices) * 100.0)
+    assert found.sharpe == pytest.approx(ffn.calc_sharpe(theirs, nperiods=252))
+    assert found.worst_day_pct == pytest.approx(theirs.min() * 100.0)
