@@ -257,6 +257,11 @@ def test_no_other_deciding_service_loads_pandas_or_a_calendar(service: str) -> N
     assert not loaded_by(f"services.{service}") & {"pandas", "numba", "exchange_calendars"}
 
 
+@pytest.mark.parametrize("service", ["trader.app", "market_feed", "broker_gateway"])
+def test_what_draws_the_report_is_loaded_by_no_service_and_no_other_command(service: str) -> None:
+    assert not loaded_by(f"services.{service}") & {"matplotlib", "arch", "scipy", "jinja2"}
+
+
 # --- pages -------------------------------------------------------------------------------------
 
 

@@ -184,6 +184,17 @@ def rate_files(data_dir: Path) -> list[Path]:
     return [*([monthly] if monthly.exists() else []), *sorted(data_dir.glob(RECENT_RATES))]
 
 
+def files_of(data_dir: Path, bars: Bars) -> list[Path]:
+    """The files that a history of these bars is made of, as far as they are there."""
+    kinds = tuple(INTRADAY) if bars == "auto" else (bars,)
+    names = (
+        SMH_FILE, VIX_FILE, ACTIONS_FILE, ADJUSTED_FILE,
+        *(intraday_file(SMH, kind) for kind in kinds if kind in INTRADAY),
+    )  # fmt: skip
+    paths = (data_dir / name for name in names)
+    return [*(path for path in paths if path.exists()), *rate_files(data_dir)]
+
+
 def _intraday(
     data_dir: Path, bars: Bars, sessions: Sessions, smh: Sequence[DailyRow]
 ) -> dict[date, Sequence[PriceBar]]:

@@ -122,7 +122,9 @@ def _report(chosen: BacktestOptions, history: History, result: Result) -> str:
         market = f"invented by seed {chosen.synthetic}, as no market ever was"
         return page.html(study(history, result), market, [])
     data = folder(chosen.data)
-    return page.html(study(history, result), f"the files of {data}", sources.read(data))
+    return page.html(
+        study(history, result), f"the files of {data}", sources.read(data, chosen.bars)
+    )
 
 
 def _must_be_writable(report: Path, *, force: bool) -> None:

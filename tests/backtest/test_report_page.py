@@ -249,14 +249,15 @@ def test_days_in_a_row_are_one_line() -> None:
     assert sources.runs([], days) == []
 
 
-def test_files_are_named_by_their_fingerprint(tmp_path: Path) -> None:
-    (tmp_path / "SMH_daily.csv").write_bytes(b"abc")
-    (tmp_path / "unrelated.csv").write_bytes(b"abc")
+def test_the_files_that_were_read_are_named_by_their_fingerprint(tmp_path: Path) -> None:
+    for name in ("SMH_daily.csv", "SMH_5min.csv", "unrelated.csv"):
+        (tmp_path / name).write_bytes(b"abc")
 
-    (found,) = sources.read(tmp_path)
+    (daily,) = sources.read(tmp_path, "daily")
 
-    assert (found.name, found.size_bytes) == ("SMH_daily.csv", 3)
-    assert found.sha256.startswith("ba7816bf")
+    assert (daily.name, daily.size_bytes) == ("SMH_daily.csv", 3)
+    assert daily.sha256.startswith("ba7816bf")
+    assert [file.name for file in sources.read(tmp_path, "auto")][1:] == ["SMH_5min.csv"]
 
 
 def test_a_month_begins_at_the_close_before_it(studied: Study) -> None:

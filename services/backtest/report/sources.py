@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from services.backtest import history as files
-from services.backtest.history import History
+from services.backtest.history import History, files_of
+from services.backtest.options import Bars
 
 
 class Series(NamedTuple):
@@ -48,17 +48,12 @@ def series(history: History) -> list[Series]:
     ]
 
 
-def read(folder: Path) -> list[File]:
-    """The files of a data folder that a history is made of."""
-    intraday = [file for file, _ in files.INTRADAY.values()]
-    names = (files.SMH_FILE, files.VIX_FILE, files.ACTIONS_FILE, files.ADJUSTED_FILE)
-    recent = [path.name for path in sorted(folder.glob(files.RECENT_RATES))]
+def read(folder: Path, bars: Bars) -> list[File]:
+    """The files of a data folder that a history of such bars is made of."""
     found = []
-    for name in (*names, files.RATES_FILE, *recent, *intraday):
-        path = folder / name
-        if path.exists():
-            content = path.read_bytes()
-            found.append(File(name, len(content), hashlib.sha256(content).hexdigest()))
+    for path in files_of(folder, bars):
+        content = path.read_bytes()
+        found.append(File(path.name, len(content), hashlib.sha256(content).hexdigest()))
     return found
 
 
