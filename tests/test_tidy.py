@@ -53,6 +53,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("services/backtest/examination.py", "services.sim_tws"): "the same reader and refusals",
     ("services/backtest/bar_files.py", "services.sim_tws"): "rows are written as they are read",
     ("services/backtest/refresh.py", "services.sim_tws"): "the same sessions",
+    ("services/backtest/recorded.py", "services.sim_tws"): "the rows and bars of a history",
+    ("services/trader/comparison.py", "services.backtest"): "a run beside its backtest",
     ("services/trader/history.py", "services.backtest"): "the commands of the data's folder",
     ("services/trader/research.py", "services.backtest"): "the commands of research",
     ("services/trader/research_tables.py", "services.backtest"): "what research shows",

@@ -8,6 +8,7 @@ Host time stands still: a backtest takes the deciders no time.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -44,6 +45,7 @@ from services.backtest.sheet import Sheet, lay_out
 HOST_NS = 1
 FINAL_AFTER_NS = MINUTE_NS  # the daily bar is official so long after the close
 DAY_NS = 24 * 60 * MINUTE_NS
+Told = Callable[[Now, Message], None]
 TICKS_MAX = 6  # readiness, its preview, the order's preview, the order: then nothing more comes
 
 
@@ -52,16 +54,21 @@ def run_event(history: History, options: Options) -> Result:
     return run_sheet(lay_out(history, options), options)
 
 
-def run_sheet(sheet: Sheet, options: Options) -> Result:
-    """The same on a sheet that is laid out already."""
-    return _Run(sheet, options).result()
+def run_sheet(sheet: Sheet, options: Options, told: Told | None = None) -> Result:
+    """The same on a sheet that is laid out already.
+
+    `told` hears every message that risk_monitor's decider hears or says, but for the quotes within
+    a session that lead to nothing.
+    """
+    return _Run(sheet, options, told).result()
 
 
 class _Run:
     """One backtest under way: two deciders, their queue, the broker."""
 
-    def __init__(self, sheet: Sheet, options: Options) -> None:
+    def __init__(self, sheet: Sheet, options: Options, told: Told | None = None) -> None:
         settings = options.settings()
+        self.told = told
         self.sheet = sheet
         self.options = options
         self.at_close = options.decide_at == "close"
@@ -283,6 +290,8 @@ class _Run:
         self.queue.append(message)
         while self.queue:
             heard = self.queue.popleft()
+            if self.told is not None:
+                self.told(self.now, heard)
             risk.evolve(self.risk, self.now, heard)
             self._take(risk.decide(self.risk, self.now, heard))
 
@@ -295,6 +304,8 @@ class _Run:
         """Folds what risk_monitor said, then lets the broker act on it."""
         for output in outputs:
             risk.evolve(self.risk, self.now, output)
+            if self.told is not None:
+                self.told(self.now, output)
         for output in outputs:
             match output:
                 case StopHit():

@@ -12,8 +12,8 @@ import sys
 import time
 
 from common.lock import hold_lock, holder
+from services.run import comparison, summary
 from services.run import plan as plans
-from services.run import summary
 from services.run.plan import Plan, RefusedError
 from services.run.system import System
 
@@ -91,6 +91,9 @@ def run(plan: Plan) -> int:
         failure = outcome.refused
     elif outcome is not None:
         summary.show(outcome.days)
+        not_compared = comparison.show(plan.var_dir) if outcome.days else ""
+        if not_compared:
+            say(f"   {not_compared}")
         failure = failure or summary.missing(outcome.days, plan.days)
     if failure:
         say(f"❌ {failure}")

@@ -17,6 +17,7 @@ from common.bus import Bus
 from services.trader import (
     asking,
     commands,
+    comparison,
     find,
     history,
     look,
@@ -251,6 +252,7 @@ app.command()(told(research.backtest))
 app.command("report")(told(research.write_report))
 app.command()(told(research.reproduce))
 app.command()(told(sweeping.sweep))
+app.command()(told(comparison.compare))
 histories = typer.Typer(invoke_without_command=True)
 histories.callback()(told(history.refresh))
 histories.command()(told(history.check))

@@ -16,6 +16,7 @@ import pytest
 
 from common import topology
 from common.messages import DaySummary, Fill
+from services.trader.comparison import compared
 from tests.oracle.judge import judge
 from tests.oracle.verdict import Verdict
 from tests.whole.system import System
@@ -168,6 +169,22 @@ def test_every_recorded_day_is_judged_again_identically(weeks: Weeks, which: str
         assert judged.difference is None, f"{service} {path.name}: {judged.difference}"
         inputs += judged.inputs
     assert inputs > 1000
+
+
+@pytest.mark.parametrize("which", ["undisturbed", "killed"])
+def test_each_day_is_decided_as_the_backtest_of_that_day_decides_it(
+    weeks: Weeks, which: str
+) -> None:
+    """The same lines: signal, entries with their leverage, stops and exits with their reason; and
+    the same sizes where price, equity and VIX are the same."""
+    run: System = getattr(weeks, which)
+    found = compared(run.var_dir)
+    assert [day.day for day in found.days] == WEEK
+    assert found.left_out == ()
+    assert found.same, [day for day in found.days if not day.same]
+    assert found.sizes_agree, [size for day in found.days for size in day.sized]
+    assert sum(len(day.sized) for day in found.days) == 3
+    assert "5 of 5 days decided alike; 3 of 3 entries of the same size" in run.terminal
 
 
 def test_a_stuck_process_is_replaced_and_the_person_is_told(weeks: Weeks) -> None:
