@@ -20,7 +20,7 @@ RUN_OPTIONS := \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench fuzz chaos latency docs lock clean
+.PHONY: help setup run test check bench fuzz chaos latency docs figures lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -59,6 +59,9 @@ latency: $(READY) ## breach to exit order at the broker, in seconds: BREACHES=10
 
 docs: $(READY) ## renew the generated tables in README.md and docs/
 	$(BIN)/python -m services.tables
+
+figures: $(READY) ## renew the reproduced figures and their picture in README.md and docs/ (needs data)
+	$(BIN)/trader reproduce --into README.md --into docs/research.md --picture docs/reproduce.svg
 
 lock: ## renew requirements.lock from pyproject.toml (needs pip-compile from pip-tools)
 	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --extra dev --extra dask --build-deps-for editable \

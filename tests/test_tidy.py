@@ -58,6 +58,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("services/trader/history.py", "services.backtest"): "the commands of the data's folder",
     ("services/trader/research.py", "services.backtest"): "the commands of research",
     ("services/trader/research_tables.py", "services.backtest"): "what research shows",
+    ("services/trader/reproduced_pages.py", "services.backtest"): "the same, in the pages",
     ("services/trader/sweeping.py", "services.backtest"): "a command of research",
     ("services/trader/sweep_tables.py", "services.backtest"): "what it shows",
 }

@@ -72,6 +72,8 @@ class Reproduction(NamedTuple):
     rows: tuple[Row, ...]
     compared: tuple[Compared, ...]
     paragraph: str
+    title: str
+    """What the picture is called."""
     curves: tuple[Curve, ...]
     """Equity over the published window, for the picture."""
 
@@ -100,7 +102,9 @@ def reproduce(history: History) -> Reproduction:
             rows.append(Row(what, name, _figures(result)))
             if (first, last) == WINDOW and what in DRAWN:
                 curves.append(_curve(what, result))
-    return Reproduction(tuple(rows), compared, _paragraph(rows, history), tuple(curves))
+    title = f"$100,000, {WINDOW[0]} to {WINDOW[1]}: the published rules and the document's own"
+    paragraph = _paragraph(rows, history)
+    return Reproduction(tuple(rows), compared, paragraph, title, tuple(curves))
 
 
 Run = Callable[[History, Options], Result]
@@ -176,13 +180,20 @@ def _paragraph(rows: list[Row], history: History) -> str:
         f"{_share(real):.0f} % of them end at the stop, so what is paid at each fill decides: from "
         f"2012 to {history.days[-1]} {real['cagr_pct']:.0f} % a year at 2 basis points of slippage "
         f"becomes {dear['cagr_pct']:.0f} % at 10, with drawdowns of "
-        f"{real['max_drawdown_pct']:.0f} % and {dear['max_drawdown_pct']:.0f} % and a worst day of "
-        f"{real['worst_day_pct']:.0f} %. Daily bars flatter all of it: a stop is taken to fill at "
-        "its level and the same day's close to be there for the way back in, which no fast market "
-        f"promises. Without the stop it is {unstopped['cagr_pct']:.0f} % a year with a drawdown of "
-        f"{unstopped['max_drawdown_pct']:.0f} %; buying SMH and holding it was "
-        f"{held['cagr_pct']:.0f} % with {held['max_drawdown_pct']:.0f} %. Expect less than any of "
-        "these, and a day that costs a quarter of the account."
+        f"{real['max_drawdown_pct']:.0f} % and {dear['max_drawdown_pct']:.0f} % and worst days of "
+        f"{real['worst_day_pct']:.0f} % and {dear['worst_day_pct']:.0f} %. Daily bars flatter all "
+        "of it: a stop is taken to fill at its level and the same day's close to be there for the "
+        "way back in, which no fast market promises. Without the stop it is "
+        f"{_beside(unstopped)}; buying SMH and holding it was {_beside(held)}. Expect less than "
+        "any of these, and a day that costs a quarter of the account."
+    )
+
+
+def _beside(figures: dict[str, float | None]) -> str:
+    """A return with what belongs beside it."""
+    return (
+        f"{figures['cagr_pct']:.0f} % a year with a drawdown of "
+        f"{figures['max_drawdown_pct']:.0f} % and a worst day of {figures['worst_day_pct']:.0f} %"
     )
 
 

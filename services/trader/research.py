@@ -19,7 +19,6 @@ from services.trader.output import show, show_json
 
 if TYPE_CHECKING:
     from services.backtest.history import History
-    from services.backtest.reproduce import Reproduction
     from services.backtest.result import Result
 
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
@@ -68,30 +67,29 @@ def reproduce(
     picture: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Also draw the equity curves: an SVG file.")
     ] = None,
+    into: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="Renew the figures between a page's marks."),
+    ] = None,
     as_json: Json = False,
 ) -> ExitCode:
     """The published figures, the rules behind them, and the document's own rules beside them."""
     with plain_errors():
         from services.backtest import history  # noqa: PLC0415  (numba is slow to load)
+        from services.backtest import picture as pictures  # noqa: PLC0415  (the same)
         from services.backtest.reproduce import reproduce as rows  # noqa: PLC0415  (the same)
-        from services.trader import research_tables  # noqa: PLC0415  (the same)
+        from services.trader import reproduced_pages, research_tables  # noqa: PLC0415  (the same)
 
         found = rows(history.load(folder(data)))
         if picture is not None:
-            _draw(found, picture)
+            _write(picture, pictures.svg(found.title, found.curves))
+        for page in into or []:
+            _write(page, reproduced_pages.rewritten(page.read_text(encoding="utf-8"), found))
         if as_json:
             show_json(research_tables.reproduction_as_json(found))
         else:
             show(research_tables.reproduction_on_screen(found))
     return ExitCode.OK
-
-
-def _draw(found: Reproduction, file: Path) -> None:
-    from services.backtest.picture import svg  # noqa: PLC0415  (slow to load)
-
-    days = found.curves[0].days
-    title = f"$100,000, {days[0]} to {days[-1]}: the published rules and the document's own"
-    _write(file, svg(title, found.curves))
 
 
 def _backtest(

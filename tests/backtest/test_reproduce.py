@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from services.backtest.history import load
+from services.backtest.picture import svg
 from services.backtest.reproduce import Reproduction, reproduce
+from services.trader.reproduced_pages import rewritten
 
+ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("TRADER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no market data at {DATA} (TRADER_DATA)")
 
@@ -60,8 +63,24 @@ def test_every_period_has_every_row_and_costs_only_ever_take(reproduced: Reprodu
 def test_the_paragraph_prints_no_return_without_drawdown_and_worst_day(
     reproduced: Reproduction,
 ) -> None:
-    assert "drawdown" in reproduced.paragraph
-    assert "worst day" in reproduced.paragraph
+    text = reproduced.paragraph
+
+    assert text.count("% a year") == 3
+    assert text.count("drawdown of") + text.count("with drawdowns of") == 3
+    assert text.count("worst day of") + text.count("worst days of") == 3
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/research.md"])
+def test_the_pages_show_what_comes_out(reproduced: Reproduction, page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    assert rewritten(text, reproduced) == text, "run make figures"
+
+
+def test_the_picture_in_the_pages_is_the_one_that_comes_out(reproduced: Reproduction) -> None:
+    drawn = (ROOT / "docs" / "reproduce.svg").read_text(encoding="utf-8")
+
+    assert svg(reproduced.title, reproduced.curves) == drawn, "run make figures"
 
 
 def test_the_picture_shows_the_window_from_one_start(reproduced: Reproduction) -> None:
