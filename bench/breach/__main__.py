@@ -50,10 +50,14 @@ def main(arguments: list[str]) -> int:
         each = -(-(chosen.breaches - healthy) // len(cases))
     wanted = Counter({(HEALTHY, ""): healthy, **dict.fromkeys(cases, each)})
     while todo := missing(wanted, sample.collected(chosen.into)):
+        measured = 0
         with peers.run_folder() as folder:
             for taken in measure(folder, FIRST_DAY, todo[: SESSIONS_MAX - 1]):
                 sample.collect(chosen.into, taken)
                 say(taken)
+                measured += 1
+        if not measured:
+            sys.exit("no morning held a position with an armed stop: see `make run`")
     samples = sample.collected(chosen.into)
     sys.stdout.write(f"{sample.table(samples)}\n\n{sample.loads(samples)}\n")
     if chosen.save:
