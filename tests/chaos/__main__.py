@@ -13,22 +13,17 @@ import signal
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 
 from rich.console import Console
 
-from common import journal, rejudge, topology, wire
-from common import messages as m
-from common.tws.messages import SendOrder
-from tests.chaos import blows, books, disk, market, promises, report
+from tests.chaos import blows, disk, market, report
+from tests.chaos.compare import Fought, compared
 from tests.chaos.report import Result
 from tests.chaos.schedule import Round, rounds
 from tests.chaos.world import World
-from tests.oracle.judge import judge
 from tests.whole.system import System
 
 FIRST_DAY = date(2025, 6, 2)
@@ -86,9 +81,7 @@ def run(folder: Path, minutes: float, seed: int, place: Path | None, no_disk: st
     data = market.write(folder / "market", seed, FIRST_DAY, days)
     os.environ["XDG_RUNTIME_DIR"] = str(folder)
     state = folder / "broker.state"
-    struck: Counter[str] = Counter()
-    two_at_once = 0
-    ready_s: list[float] = []
+    fought = Fought(seed, {"disk-full": no_disk} if no_disk else {})
     with System(
         folder,
         days=days,
@@ -108,16 +101,13 @@ def run(folder: Path, minutes: float, seed: int, place: Path | None, no_disk: st
                 world.resume()
             say(f"{system.day()} {', '.join(f'{b.kind} {b.target}'.strip() for b in round_.blows)}")
             strike(world, round_)
-            struck.update(blow.kind for blow in round_.blows)
-            two_at_once += len(round_.blows) > 1
+            fought.count(round_)
             if number % ROUNDS_TO_CALM == 0:
-                ready_s.append(world.await_calm())
-        ready_s.append(world.await_calm())
+                fought.ready_s.append(world.await_calm())
+        fought.ready_s.append(world.await_calm())
         come_to_rest(world)
         world.forget()
-    return compared(
-        folder, world, seed, struck, two_at_once, {"disk-full": no_disk} if no_disk else {}, ready_s
-    )
+    return compared(world, fought, state)
 
 
 def strike(world: World, round_: Round) -> None:
@@ -146,63 +136,6 @@ def come_to_rest(world: World) -> None:
     world.run.interrupt()
     if world.run.exit_status(STOP_S_MAX) != 0:
         world.complaints.append(f"it did not stop cleanly:\n{world.run.terminal[-1000:]}")
-
-
-def compared(
-    folder: Path,
-    world: World,
-    seed: int,
-    struck: Counter[str],
-    two_at_once: int,
-    skipped: dict[str, str],
-    ready_s: list[float],
-) -> Result:
-    """The journals, the broker's books and the wire, held against each other."""
-    system = world.run
-    verdict = judge(system.wire, gateway_starts=sys.maxsize)
-    said = system.said(topology.GATEWAY, m.Message)
-    mine = books.ours(said)
-    broker = books.theirs(folder / "broker.state", system.wire, verdict.executions)
-    inputs, wrong = judged_again(system)
-    return Result(
-        seed=seed,
-        struck=struck,
-        two_at_once=two_at_once,
-        skipped=skipped,
-        days=verdict.figures.days,
-        days_traded=len({s.order.day for s in said if isinstance(s, SendOrder)}),
-        orders=len(broker.orders),
-        fills=len(broker.executions),
-        inputs_judged=inputs,
-        halts=world.halts,
-        ready_s=ready_s,
-        differences=books.differences(mine, broker),
-        broken=promises.broken(verdict.violations, list(risk_states(system))),
-        wrong=[*world.complaints, *wrong],
-    )
-
-
-def judged_again(system: System) -> tuple[int, list[str]]:
-    """How many recorded inputs were decided on again, and what came out differently."""
-    inputs, wrong = 0, []
-    for service, path in system.journals():
-        judged = system.judged_again(service, path)
-        inputs += judged.inputs
-        if judged.difference is not None:
-            wrong.append(f"{service} {path.name} judged again: {judged.difference}")
-    return inputs, wrong
-
-
-def risk_states(system: System) -> Iterator[tuple[int, m.RiskState]]:
-    """Each with the market instant at which it was decided."""
-    decode = wire.record_decoder(rejudge.edge_messages(topology.RISK)).decode
-    for service, path in system.journals():
-        if service == topology.RISK:
-            for _, payload in list(journal.read(path))[1:]:
-                record = decode(payload)
-                for _, output in record.outputs:
-                    if isinstance(output, m.RiskState):
-                        yield record.now.market_ns, output
 
 
 def say(line: str) -> None:

@@ -155,6 +155,13 @@ def write_fails(world: World, blow: Blow) -> Iterator[None]:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
 
 
+def halt(world: World, _blow: Blow) -> Iterator[None]:
+    """A person halts, whatever is dead just then; entries must stop within a second."""
+    world.halt("a person, as a blow")
+    yield
+    world.resume()
+
+
 def second_start(world: World, _blow: Blow) -> Iterator[None]:
     before = world.everything()
     status, said = world.run.second_start()
@@ -252,6 +259,7 @@ STRIKES: dict[str, Strike] = {
     "late-reports": late_reports,
     "disk-full": disk_full,
     "write-fails": write_fails,
+    "halt": halt,
     "second-start": second_start,
     "kill-supervisord": kill_supervisord,
     "kill-launcher": kill_launcher,

@@ -1,7 +1,7 @@
 """Are we and the broker of one mind? Shares, cash, executions and orders, recomputed and compared.
 
 Ours come from the gateway's journals alone. The broker's are its own books, read after everything
-has ended, and the executions and orders that passed on its wire. Pure but for the two readers.
+has ended, and the executions and orders that passed on its wire. Only `theirs` reads a file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from common import messages as m
 from common.tws.messages import SendOrder
 from services.sim_tws.state_file import StateFile
 from tests.oracle import facts as f
-from tests.oracle.frames import read
 
 CENT_USD = 0.01
 SYMBOL = "SMH"
@@ -86,8 +85,8 @@ def _signed(fill: m.Fill) -> int:
     return fill.shares if fill.action == "BUY" else -fill.shares
 
 
-def theirs(state: Path, wire: Path, executions: Sequence[f.Executed]) -> Theirs:
-    """The broker's state file, its recorded wire, and the executions that the oracle read there."""
+def theirs(state: Path, placed: Iterable[f.Placed], executions: Sequence[f.Executed]) -> Theirs:
+    """The broker's state file; the orders and the executions that passed on its wire."""
     saved = StateFile(state).load()
     if saved is None:
         raise ValueError(f"{state} is missing")
@@ -102,10 +101,9 @@ def theirs(state: Path, wire: Path, executions: Sequence[f.Executed]) -> Theirs:
             for e in executions
         },
     )
-    for frame in read(wire):
-        fact = f.decode(frame)
-        if isinstance(fact, f.Placed) and not fact.what_if:
-            found.orders[fact.order_ref] = (fact.order_id, fact.action, round(fact.shares))
+    for order in placed:
+        if not order.what_if:
+            found.orders[order.order_ref] = (order.order_id, order.action, round(order.shares))
     return found
 
 

@@ -51,7 +51,7 @@ def table(result: Result) -> Table:
             shown.add_row(kind, str(result.struck[kind]))
     shown.add_section()
     shown.add_row("faults, of them two at once", f"{result.struck.total()}, {result.two_at_once}")
-    shown.add_row("days, of them with an order", f"{result.days}, {result.days_traded}")
+    shown.add_row("days ended, days with an order", f"{result.days}, {result.days_traded}")
     shown.add_row("orders, fills", f"{result.orders}, {result.fills}")
     shown.add_row("halts", str(len(result.halts)))
     shown.add_row("recorded inputs judged again", str(result.inputs_judged))

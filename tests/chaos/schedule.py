@@ -33,6 +33,7 @@ KINDS: tuple[tuple[str, int, tuple[float, float]], ...] = (
     ("late-reports", 3, (3.0, 6.0)),
     ("disk-full", 2, (6.0, 9.0)),
     ("write-fails", 3, (0.0, 0.0)),
+    ("halt", 3, (2.0, 6.0)),
     ("second-start", 2, (0.0, 0.0)),
     ("kill-supervisord", 3, (0.0, 0.0)),
     ("kill-launcher", 2, (0.0, 0.0)),

@@ -21,6 +21,7 @@ from services.sim_tws.market import replay
 from tests.chaos import blows, books, market, promises, report, schedule
 from tests.chaos.books import Theirs
 from tests.chaos.report import Result
+from tests.oracle import facts as f
 from tests.oracle.verdict import Violation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -203,6 +204,25 @@ def test_a_breach_without_an_order_is_broken_unless_breached_was_said_in_that_se
     assert promises.broken([unanswered], [(at_ns, risk_state(""))]) == [str(unanswered)]
     assert promises.broken([unanswered], late) == [str(unanswered)]
     assert promises.broken([other], said) == [str(other)]
+
+
+def placed(host_s: int, action: str = "BUY") -> f.Placed:
+    return f.Placed(
+        ns=1, host_ns=host_s * SECOND_NS, connection=1, client_id=1, order_id=7, symbol="SMH",
+        action=action, shares=1.0, order_type="MKT", tif="DAY", account="DU1", order_ref=REF,
+        outside_rth=False, what_if=False, content=(),
+    )  # fmt: skip
+
+
+def latch(host_s: int, mode: m.Mode) -> tuple[int, m.HaltLatch]:
+    return host_s * SECOND_NS, m.HaltLatch(mode=mode, reason="", since_ns=1)
+
+
+def test_an_entry_later_than_a_second_into_a_halt_is_a_broken_promise() -> None:
+    latches = [latch(10, "ACTIVE"), latch(20, "HALTED"), latch(25, "HALTED"), latch(30, "ACTIVE")]
+    honest = [placed(15), placed(21), placed(29, "SELL"), placed(31)]
+    (found,) = promises.entries_while_halted([*honest, placed(28)], latches)
+    assert found.endswith("reached the broker 8.0 s into a halt")
 
 
 # --- the report --------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from services.trader.picture import Picture, expected_services
 from tests.whole.system import System
 
 SIM_TWS = "sim_tws"
+PERSON = "chaos"
+ANSWER_S_MAX = 3.0
 FRESH_NS = SECOND_NS
 READY_S_MAX = 120.0  # promise: after the last fault, READY or HALTED with a reason
 STEADY_S = 3.0  # READY or HALTED must hold so long to count, and its time is that of its beginning
@@ -100,8 +102,14 @@ class World:
 
     def resume(self) -> None:
         """What a person would do who has read the reason."""
-        assert self._bus is not None
-        asking.ask(self._bus, commands.resume(asking.new_key(), "chaos"), 3.0)
+        self._order(commands.resume(asking.new_key(), PERSON))
+
+    def halt(self, reason: str) -> None:
+        self._order(commands.halt(asking.new_key(), PERSON, reason))
+
+    def _order(self, questions: commands.Questions) -> None:
+        if self._bus is not None:
+            asking.ask(self._bus, questions, ANSWER_S_MAX)
 
     def await_calm(self) -> float:
         """Host seconds until READY or HALTED with a reason; a complaint when it takes too long."""

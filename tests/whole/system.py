@@ -18,6 +18,7 @@ from common import journal, rejudge, running, topology, wire
 from common.clock import NEW_YORK, SECOND_NS, ReplayClock
 from common.core.vigil import Process
 from common.lock import holder
+from common.messages import Now
 from common.running import Running
 from common.supervision import Supervisor, SupervisorError
 from services.sim_tws import control
@@ -243,13 +244,18 @@ class System:
 
     def said(self, service: str, kind: type[Found]) -> list[Found]:
         """Every message of a type that a service decided on, in order, from its journals."""
+        return [message for _, message in self.said_when(service, kind)]
+
+    def said_when(self, service: str, kind: type[Found]) -> list[tuple[Now, Found]]:
+        """The same, each with the instant at which it was decided."""
         decode = wire.record_decoder(rejudge.edge_messages(service)).decode
-        found: list[Found] = []
+        found: list[tuple[Now, Found]] = []
         for owner, path in self.journals():
             if owner == service:
                 for _, payload in list(journal.read(path))[1:]:
-                    outputs = (output for _, output in decode(payload).outputs)
-                    found += [output for output in outputs if isinstance(output, kind)]
+                    record = decode(payload)
+                    outputs = (output for _, output in record.outputs)
+                    found += [(record.now, out) for out in outputs if isinstance(out, kind)]
         return found
 
     def judged_again(self, service: str, path: Path) -> rejudge.Judged:
