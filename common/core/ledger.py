@@ -59,6 +59,7 @@ def _believe_broker(state: State, account: AccountSnapshot) -> None:
         return
     base = state.baseline
     state.shares = account.shares
+    state.ledger_from_ns = account.refreshed_ns
     state.halts["foreign"] = (
         f"the position went from {before} to {account.shares} shares without an order of ours"
     )
@@ -124,9 +125,11 @@ def take_fill(state: State, fill: Fill) -> None:
     today = state.session.day if state.session is not None else date.min
     day = booked.day if booked is not None else today
     state.fills[fill.exec_id] = Booked(day, fill.revision, fill.intent_id, signed, fill.price_usd)
-    if state.shares is None or (booked is None and fill.filled_ns <= state.ledger_from_ns):
-        return  # the account snapshot that began the ledger holds it already
+    if state.shares is None:
+        return
     _book_plan(state, fill, booked)
+    if booked is None and fill.filled_ns <= state.ledger_from_ns:
+        return  # the account snapshot that began the ledger, or was believed, holds it already
     old_shares = booked.signed_shares if booked else 0
     old_usd = booked.signed_shares * booked.price_usd if booked else 0.0
     if not state.shares:

@@ -115,6 +115,19 @@ def test_after_the_comparison_a_position_without_fills_is_still_believed() -> No
     assert "foreign" in day.state.halts
 
 
+def test_a_fill_that_is_told_after_its_shares_were_believed_counts_once() -> None:
+    """A trade by hand is in no message to us; the next comparison brings it, minutes later."""
+    day = RiskDay()
+    day.open_at()
+    traded_ns = day.now.market_ns
+    day.held = 50
+    day.account()
+    day.account(after_s=3.0)
+    assert day.state.shares == 50
+    day.fill(None, 50, CLOSE_USD, action="BUY", filled_ns=traded_ns)
+    assert day.state.shares == 50
+
+
 # --- splits ------------------------------------------------------------------------------------
 
 
