@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.oracle.averages import Side
 from tests.oracle.facts import SECOND_NS, Placed
+from tests.oracle.orders import Key
 from tests.oracle.sessions import Session
 from tests.oracle.stop import Baseline
 
@@ -35,6 +36,7 @@ class Day:
     signal_ns: int
     shares_at_open: float
     baseline: Baseline | None = None
+    bought: Key | None = None
     breach: Breach | None = None
     stop_may_fire: bool = False
     leaves_since_yesterday: bool = False

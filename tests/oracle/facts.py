@@ -158,6 +158,14 @@ class AccountSaid(Fact):
 
 
 @dataclass(slots=True)
+class Split(Fact):
+    """So many shares for each one of `symbol` held. No wire tells it; a simulation does."""
+
+    symbol: str
+    ratio: float
+
+
+@dataclass(slots=True)
 class AccountsNamed(Fact):
     accounts: tuple[str, ...]
 

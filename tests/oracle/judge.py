@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -47,6 +47,22 @@ def judge(
         raise ValueError(f"{record} holds nothing to judge")
     first, last = (new_york_day(passed[at].ns) for at in (0, -1))
     sessions = sessions_between(first - timedelta(days=10), last)
+    return judge_facts(
+        passed, sessions, symbol=symbol, orders_client_id=orders_client_id,
+        gateway_starts=gateway_starts, flattened_on=flattened_on,
+    )  # fmt: skip
+
+
+def judge_facts(
+    passed: Sequence[f.Fact],
+    sessions: dict[date, Session],
+    *,
+    symbol: str = "SMH",
+    orders_client_id: int = 1,
+    gateway_starts: int = 1,
+    flattened_on: Collection[date] = (),
+) -> Verdict:
+    """Judges what passed, decoded already; `sessions`: those of its days and some before."""
     daily = DailyPrices(symbol, sessions)
     daily.learn(passed)
     the_judge = Judge(symbol, sessions, daily, orders_client_id, flattened_on)
@@ -136,6 +152,8 @@ class Judge:
                 self._ledger.position_said(fact)
             case f.AccountSaid():
                 self._ledger.published(fact)
+            case f.Split():
+                self._ledger.split(fact)
             case f.AccountsNamed():
                 self._accounts.update(fact.accounts)
                 self._connections.setdefault(fact.client_id, set()).add(fact.connection)
@@ -219,7 +237,10 @@ class Judge:
         if day is None:
             return
         if execution.side > 0:
-            day.baseline = Baseline(self._ledger.cash_usd + shares * execution.price_usd)
+            usd = self._ledger.cash_usd + shares * execution.price_usd
+            before = day.baseline if day.bought == key else None
+            higher_usd = usd if before is None else max(usd, before.usd, before.higher_usd)
+            day.baseline, day.bought = Baseline(usd, higher_usd), key
         if shares == 0:
             day.stop_may_fire = day.leaves_since_yesterday = False
             day.breach = None
@@ -239,6 +260,7 @@ class Judge:
             self._check_id(order)
             return
         self._count_action(order)
+        self._ledger.order_placed()
         key = (order.client_id, order.order_id)
         earlier = self._orders.placed.get(key)
         if earlier is not None and not earlier.what_if:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from tests.oracle.facts import AccountSaid, Charged, Executed, PositionSaid, number
+from tests.oracle.facts import AccountSaid, Charged, Executed, PositionSaid, Split, number
 
 CASH_KEYS = frozenset({"TotalCashBalance", "TotalCashValue"})
 
@@ -59,13 +59,22 @@ class Ledger:
             if math.isnan(self.opening_cash_usd):
                 self.opening_cash_usd = self.published_cash_usd + self.spent_usd
 
+    def order_placed(self) -> None:
+        """From here on a position may come from an execution that is told later."""
+        if self.published_shares is None:
+            self.published_shares = self.shares
+
     def position_said(self, said: PositionSaid) -> None:
-        """A position that was there before the first execution is part of the opening."""
+        """A position that was there before the first order is part of the opening."""
         if said.symbol != self.symbol:
             return
         if self.published_shares is None and not self.executions:
             self.shares = said.shares
         self.published_shares = said.shares
+
+    def split(self, split: Split) -> None:
+        if split.symbol == self.symbol:
+            self.shares *= split.ratio
 
     def _book(self, execution: Executed, sign: int) -> None:
         signed = sign * execution.side * execution.shares

@@ -84,9 +84,14 @@ class Quotes:
 
 @dataclass(slots=True)
 class Baseline:
-    """Equity to measure from, USD, and how each sample compares with its stop."""
+    """Equity to measure from, USD, and how each sample compares with its stop.
+
+    `usd`: just after the last piece of a purchase; `higher_usd`: after the dearest of its pieces.
+    An honest reading lies between the two when the price falls during the purchase.
+    """
 
     usd: float
+    higher_usd: float = 0.0
 
     @property
     def stop_usd(self) -> float:
@@ -101,7 +106,8 @@ class Baseline:
 
     def possibly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
         """By mid or by last the loss is there, or nearly."""
+        highest_usd = max(self.usd, self.higher_usd)
         return any(
-            cash_usd + shares * mark <= self.stop_usd + TOLERANCE * self.usd
+            cash_usd + shares * mark <= highest_usd * (1 - LOSS_FRACTION + TOLERANCE)
             for mark in (quote.mid, quote.last)
         )
