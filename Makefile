@@ -20,7 +20,7 @@ RUN_OPTIONS := \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench fuzz chaos latency docs figures lock clean
+.PHONY: help setup run test simulate check bench fuzz chaos latency docs figures lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -39,6 +39,9 @@ run: $(READY) ## the whole system, on the simulated TWS; BROKER=tws: on a real o
 
 test: $(READY) ## all tests: no network, no real TWS
 	$(BIN)/python -m pytest -q -n 4 --dist loadfile
+
+simulate: $(READY) ## the whole system from seeds, faults and all: SEEDS=10000 FIRST=0
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0)
 
 check: $(READY) ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -1,0 +1,255 @@
+"""A market drawn from a seed: quiet hours, and falls that break stops, where they hurt most.
+
+Prices run straight between knots, a few cents of noise upon them. It answers what the simulated TWS
+asks of any market (`services.sim_tws.market.Market`), for the few days of one run.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cache
+from random import Random
+
+from common.clock import MINUTE_NS, SECOND_NS
+from services.sim_tws.market import SMH, VIX, Action, Bar, SessionTimes, Tick
+from services.sim_tws.market.sessions import Sessions
+
+BARS = 140
+ENTRY_NS = 5 * MINUTE_NS
+FIRST_DAYS = (
+    date(2025, 1, 14), date(2025, 2, 25), date(2025, 3, 6), date(2025, 3, 7), date(2025, 4, 16),
+    date(2025, 5, 22), date(2025, 7, 1), date(2025, 7, 2), date(2025, 8, 12), date(2025, 9, 23),
+    date(2025, 10, 30), date(2025, 11, 26), date(2025, 11, 27) - timedelta(days=1),
+    date(2025, 12, 22), date(2025, 12, 23),
+)  # fmt: skip
+"""Plain weeks, early closes, holidays and both changes of the clock."""
+
+
+@cache
+def calendar() -> Sessions:
+    """All sessions a run may need."""
+    return Sessions(date(2024, 1, 2), date(2026, 1, 30))
+
+
+@dataclass(slots=True)
+class Fall:
+    """A move of `fraction` that begins at `from_ns`, and comes back to `back` of itself."""
+
+    from_ns: int
+    length_s: float
+    fraction: float
+    back: float
+    hold_s: float
+
+
+@dataclass(slots=True)
+class SessionPrices:
+    times: SessionTimes
+    knots_ns: list[int] = field(default_factory=list)
+    knots_usd: list[float] = field(default_factory=list)
+    falls: list[Fall] = field(default_factory=list)
+
+    def price(self, ts_ns: int) -> float:
+        at = bisect_right(self.knots_ns, ts_ns)
+        if at == 0:
+            return self.knots_usd[0]
+        if at == len(self.knots_ns):
+            return self.knots_usd[-1]
+        before_ns, after_ns = self.knots_ns[at - 1], self.knots_ns[at]
+        before, after = self.knots_usd[at - 1], self.knots_usd[at]
+        return before + (after - before) * (ts_ns - before_ns) / (after_ns - before_ns)
+
+
+class SimMarket:
+    """`sessions`: those that are traded in the run; before them there is only history."""
+
+    def __init__(self, chance: Random, sessions_count: int) -> None:
+        self._noise = chance.getrandbits(32)
+        self.first_day = chance.choice(FIRST_DAYS)
+        after = [s for s in calendar().all if s.date >= self.first_day]
+        self.sessions = after[:sessions_count]
+        self._known = after[: sessions_count + 12]
+        self.last_day = self._known[-1].date
+        self.split: tuple[date, float] | None = None
+        if sessions_count > 1 and chance.random() < 0.06:
+            self.split = (self.sessions[1].date, chance.choice((2.0, 3.0)))
+        self.vix = chance.choice((11.5, 12.6, 13.4, 18.0, 30.0))
+        self._draw_history(chance)
+        self.days: dict[date, SessionPrices] = {}
+        price = self._closes[-1][1]
+        for times in self._known:
+            traded = times in self.sessions
+            price = self._draw_day(chance, times, price, traded=traded)
+
+    def _draw_history(self, chance: Random) -> None:
+        """Mostly BULL; sometimes by so little that one bad day turns it; seldom BEAR."""
+        kind = chance.choices(("bull", "thin", "bear"), (70, 22, 8))[0]
+        drift = {"bull": 0.0015, "thin": 0.0, "bear": -0.0015}[kind]
+        price, self._closes = 250.0, list[tuple[date, float]]()
+        before = [s for s in calendar().all if s.date < self.first_day][-BARS:]
+        for number, times in enumerate(before):
+            price *= 1 + drift + chance.uniform(-0.0004, 0.0004) * (kind != "thin")
+            bump = 1.004 if kind == "thin" and number >= BARS - 4 else 1.0
+            self._closes.append((times.date, round(price * bump, 2)))
+
+    def _draw_day(
+        self, chance: Random, times: SessionTimes, before_usd: float, *, traded: bool
+    ) -> float:
+        split = self.split[1] if self.split and self.split[0] == times.date else 1.0
+        gap = chance.choice((0.0, 0.001, -0.002, -0.004, -0.012, 0.006)) if traded else 0.0
+        start = before_usd / split * (1 + gap)
+        day = SessionPrices(times)
+        moves: list[tuple[int, float]] = []
+        if traded:
+            day.falls = self._draw_falls(chance, times)
+            for fall in day.falls:
+                bottom_ns = fall.from_ns + int(fall.length_s * SECOND_NS)
+                up_ns = bottom_ns + int(fall.hold_s * SECOND_NS)
+                moves += [(fall.from_ns, 0.0), (bottom_ns, fall.fraction), (up_ns, 0.0)]
+                moves.append((up_ns + int(fall.length_s * SECOND_NS), -fall.fraction * fall.back))
+        moves.append((times.close_ns, chance.uniform(-0.001, 0.001)))
+        day.knots_ns, day.knots_usd = [times.open_ns], [round(start, 2)]
+        for at_ns, change in moves:
+            if day.knots_ns[-1] < at_ns <= times.close_ns:
+                day.knots_ns.append(at_ns)
+                day.knots_usd.append(round(day.knots_usd[-1] * (1 + change), 2))
+        self.days[times.date] = day
+        return day.knots_usd[-1]
+
+    def _draw_falls(self, chance: Random, times: SessionTimes) -> list[Fall]:
+        """None, or one or two falls at the open, in mid-session, right after the entry, or late."""
+        entry_ns = times.close_ns - ENTRY_NS
+        places = [
+            times.open_ns + int(chance.uniform(1, 20) * SECOND_NS),
+            times.open_ns + int(chance.uniform(60, 170) * MINUTE_NS),
+            entry_ns + int(chance.uniform(-20, 0) * SECOND_NS),
+            entry_ns + int(chance.uniform(1, 30) * SECOND_NS),
+            entry_ns + int(chance.uniform(60, 280) * SECOND_NS),
+        ]
+        weights = (3, 3, 1, 5, 3)
+        starts = sorted(
+            chance.choices(places, weights)[0] for _ in range(chance.choice((0, 1, 1, 1, 2)))
+        )
+        falls: list[Fall] = []
+        for start_ns in starts:
+            if falls and start_ns < falls[-1].from_ns + 90 * SECOND_NS:
+                continue
+            falls.append(
+                Fall(
+                    start_ns,
+                    chance.choice((0.5, 2.0, 6.0, 12.0)),
+                    -chance.choice((0.004, 0.008, 0.012, 0.02, 0.04)),
+                    chance.choice((0.0, 0.0, 0.5, 1.0)),
+                    chance.choice((0.5, 3.0, 20.0)),
+                )
+            )
+        return falls
+
+    # --- the questions of `Market` -------------------------------------------------------------
+
+    def session_on(self, day: date) -> SessionTimes | None:
+        found = self.days.get(day)
+        return found.times if found else calendar().on(day)
+
+    def session_at_or_after(self, ts_ns: int) -> SessionTimes:
+        for times in self._known:
+            if ts_ns < times.close_ns:
+                return times
+        raise LookupError("the run is over")
+
+    def sessions_before(self, day: date, count: int) -> list[SessionTimes]:
+        return calendar().before(day, count)
+
+    def tick(self, symbol: str, ts_ns: int) -> Tick:
+        if symbol == VIX:
+            at_ns = ts_ns - ts_ns % (15 * SECOND_NS)
+            return Tick(at_ns, self.vix, self.vix, self.vix, 0, 0, 0)
+        day = self._day_at(ts_ns)
+        if day is None:
+            close = self._closes[-1][1]
+            return Tick(0, close - 0.05, close + 0.05, close, 100, 100, 0)
+        at_ns = min(ts_ns, day.times.close_ns)
+        if ts_ns >= day.times.close_ns:
+            price, wide = day.knots_usd[-1], 0.15
+        else:
+            at_ns -= at_ns % (SECOND_NS // 4)
+            at_ns = max(at_ns, day.times.open_ns)
+            price, wide = day.price(at_ns) + self._cents(at_ns), 0.01
+        price = round(price, 2)
+        return Tick(at_ns, round(price - wide, 2), round(price + wide, 2), price, 4000, 4000, 100)
+
+    def path(self, symbol: str, after_ns: int, until_ns: int) -> list[Tick]:
+        day = self._day_at(until_ns)
+        if day is None or symbol == VIX:
+            return (
+                [self.tick(symbol, until_ns)]
+                if after_ns // (15 * SECOND_NS) < until_ns // (15 * SECOND_NS)
+                else []
+            )
+        first_ns, last_ns = max(after_ns, day.times.open_ns - 1), min(until_ns, day.times.close_ns)
+        if first_ns >= last_ns:
+            return []
+        step = SECOND_NS // 4
+        if last_ns - first_ns > 8 * step:
+            instants = [ns for ns in day.knots_ns if first_ns < ns < last_ns]
+        else:
+            instants = list(range(first_ns - first_ns % step + step, last_ns, step))
+        ticks = [self.tick(symbol, ns) for ns in instants]
+        ticks.append(self.tick(symbol, last_ns)._replace(ts_ns=last_ns))
+        return ticks
+
+    def opening_print(self, symbol: str, day: date) -> float:
+        return self.vix if symbol == VIX else self.days[day].knots_usd[0]
+
+    def closing_print(self, symbol: str, day: date) -> float:
+        if symbol == VIX:
+            return self.vix
+        if day in self.days:
+            return self.days[day].knots_usd[-1]
+        return dict(self._closes)[day]
+
+    def bars(self, *_asked: object, as_of: date | None = None) -> list[Bar]:
+        raise LookupError(f"nobody asks for bars of minutes here (as of {as_of})")
+
+    def daily_bars(
+        self,
+        symbol: str,  # noqa: ARG002  (the protocol's; the VIX's are not asked for)
+        until: date,
+        count: int,
+        as_of: date | None = None,
+    ) -> list[tuple[date, Bar]]:
+        found = [(day, close, close, close, close) for day, close in self._closes]
+        for day, drawn in self.days.items():
+            usd = drawn.knots_usd
+            found.append((day, usd[0], max(usd), min(usd), usd[-1]))
+        listed: list[tuple[date, Bar]] = []
+        for day, *prices in found:
+            if day > until:
+                break
+            ratio = 1.0
+            if self.split and day < self.split[0] <= (as_of or until):
+                ratio = self.split[1]
+            open_, high, low, close = (round(usd / ratio, 4) for usd in prices)
+            listed.append((day, Bar(0, open_, high, low, close, 1e6, 1, close)))
+        return listed[-count:]
+
+    def actions_on(self, day: date) -> list[Action]:
+        return [Action("split", self.split[1])] if self.split and self.split[0] == day else []
+
+    def _day_at(self, ts_ns: int) -> SessionPrices | None:
+        """The session running at that instant, or the last one before it."""
+        found = None
+        for day in self.days.values():
+            if day.times.open_ns > ts_ns:
+                break
+            found = day
+        return found
+
+    def _cents(self, ts_ns: int) -> float:
+        mixed = (ts_ns // (SECOND_NS // 4) * 2_654_435_761 ^ self._noise) >> 7
+        return (mixed % 5 - 2) / 100
+
+
+__all__ = ["SMH", "VIX", "Fall", "SessionPrices", "SimMarket", "calendar"]

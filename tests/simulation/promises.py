@@ -1,0 +1,135 @@
+"""What must hold at the end of a run, and what it means that all is settled.
+
+The wire's promises are the oracle's (tests/oracle). Here are those that the wire does not show:
+what is on disk, what a fold of it gives, what the broker's own books say.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from common import topology, wire
+from common.core import outbox
+from common.fold import Fold
+from common.journal import read_bytes
+from common.messages import Fill
+from tests.oracle.judge import judge_facts
+from tests.oracle.sessions import Session
+from tests.simulation.market import calendar
+
+if TYPE_CHECKING:
+    from tests.simulation.process import Process
+    from tests.simulation.world import World
+
+IN_DOUBT = ("SENDING", "UNKNOWN")
+
+
+def unsettled(world: World) -> str:
+    """Why the system is not at rest and in order yet, or "" (I21)."""
+    for process in world.processes.values():
+        if not process.up or process.paused:
+            return f"{process.name} is not running"
+    gateway: Any = world.processes[topology.GATEWAY].engine.state
+    risk: Any = world.processes[topology.RISK].engine.state
+    if gateway.mode == "LOCKED":
+        return f"locked: {gateway.mode_reason}"
+    for process in world.processes.values():
+        if verdict := process.engine.unready():
+            return f"{process.name}: {verdict}"
+    if not gateway.link.reconciled or gateway.snapshots.pending or gateway.snapshots.wanted:
+        return "the gateway is comparing"
+    for order in gateway.open_orders():
+        if order.stage in IN_DOUBT and not _rightly_in_doubt(gateway, order):
+            return f"in doubt: {order.order.intent_id}"
+    truth = int(world.account.smh.shares)
+    told = (gateway.position_reported, gateway.position_by_fills, risk.shares)
+    if told != (truth, truth, truth):
+        return f"{truth} shares are held; reported, by fills and at the stop monitor: {told}"
+    alive = {o.ticket.order_ref for o in world.tws.broker.books.live() if o.client_id == 1}
+    working = {o.order.intent_id for o in gateway.open_orders() if o.stage == "WORKING"}
+    if {ref.rpartition(".")[0] for ref in alive} != working:
+        return f"orders at the broker {sorted(alive)}, at the gateway {sorted(working)}"
+    return ""
+
+
+def _rightly_in_doubt(gateway: Any, order: Any) -> bool:
+    """TWS has seen an entry's id and has no trace of it: only the session's end proves it dead."""
+    seen: bool = gateway.link.next_order_id > order.order_id
+    return order.order.purpose == "ENTRY" and seen
+
+
+def check_end(world: World) -> None:
+    """Everything that can be judged once a run is over."""
+    _executions_are_on_disk_once(world)
+    _fold_is_live_state(world)
+    _wire(world)
+
+
+def journal_records(process: Process) -> list[wire.Record[Any]]:
+    """Every record of all of a process's journal files, oldest first."""
+    decode = wire.record_decoder(frozenset(outbox.EDGE_MESSAGES)).decode
+    found = []
+    for path in sorted(process.disk.files):
+        if path.suffix == ".journal":
+            payloads = [p for _, p in read_bytes(bytes(process.disk.files[path].data), path)]
+            found += [decode(payload) for payload in payloads[1:]]
+    return found
+
+
+def _executions_are_on_disk_once(world: World) -> None:
+    """I6: every execution of the broker stands in the gateway's journal exactly once."""
+    told: dict[tuple[str, int], int] = {}
+    for record in journal_records(world.processes[topology.GATEWAY]):
+        for _, output in record.outputs:
+            if isinstance(output, Fill):
+                key = (output.exec_id, output.revision)
+                told[key] = told.get(key, 0) + 1
+    for key, times in told.items():
+        if times > 1:
+            world.fail(f"execution {key} is {times} times in the gateway's journal")
+    roots = {exec_id for exec_id, _ in told}
+    missing = {fill.rpartition(".")[0] for fill in world.tws.truth.exec_ids} - roots
+    gateway: Any = world.processes[topology.GATEWAY].engine.state
+    if missing and gateway.mode == "ACTIVE":
+        world.fail(f"executions {sorted(missing)} are not in the gateway's journal")
+
+
+def _fold_is_live_state(world: World) -> None:
+    """I16: what the journal gives is what the process knows. One process a run, in turn."""
+    names = list(world.processes)
+    process = world.processes[names[world.seed % len(names)]]
+    fold = Fold(process.name, process.decider, world.settings, process.disk)
+    fold.read_on(process.folder)
+    live, folded = process.engine.state, fold.state
+    if msgspec.msgpack.encode(live) != msgspec.msgpack.encode(folded):
+        differing = [
+            name for name in live.__struct_fields__ if getattr(live, name) != getattr(folded, name)
+        ]
+        world.fail(f"{process.name}: its journal does not fold to its state: {differing}")
+
+
+def _wire(world: World) -> None:
+    """The oracle's judgement of what passed between the system and TWS."""
+    facts = world.witness.facts
+    if not facts:
+        world.fail("nothing passed on the wire")
+        return
+    days = [times.date for times in world.market.sessions]
+    flattened = days if world.nemesis.flattened else ()
+    verdict = judge_facts(
+        facts, sessions(days[0], days[-1]), gateway_starts=1 << 30, flattened_on=flattened
+    )
+    for violation in verdict.violations:
+        if not world.meddled:
+            world.fail(f"at {violation}")
+
+
+def sessions(first: date, last: date) -> dict[date, Session]:
+    return {
+        s.date: Session(s.date, s.open_ns, s.close_ns)
+        for s in calendar().all
+        if first - timedelta(days=10) <= s.date <= last
+    }

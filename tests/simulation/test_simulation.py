@@ -1,0 +1,61 @@
+"""The simulation in `make test`: the same seed is the same run, kept seeds stay mended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common import topology
+from common.core import outbox
+from tests.simulation import campaign
+from tests.simulation.kept import KEPT
+from tests.simulation.world import Script
+
+ROOT = Path(__file__).parent.parent.parent
+FRESH = range(20)
+HASHES = """
+from tests.simulation import campaign
+campaign.quiet()
+print(*[campaign.play(seed).hash() for seed in (3, 4)])
+"""
+
+
+def test_the_same_seed_is_the_same_run_in_any_process() -> None:
+    """Whatever order Python's sets have there."""
+    found = set()
+    for hash_seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", HASHES], cwd=ROOT, capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed}, timeout=120,
+        )  # fmt: skip
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+def test_a_quiet_day_enters_at_15_55_and_keeps_every_promise() -> None:
+    world = campaign.play(3, Script(faults=False, sessions=1))
+    assert not world.failures, world.failures
+    assert [sent.order.purpose for sent in world.sent][:1] == ["ENTRY"]
+    assert not world.injected
+
+
+@pytest.mark.parametrize("seed", sorted({*KEPT, *FRESH}))
+def test_every_promise_is_kept(seed: int) -> None:
+    world = campaign.play(seed)
+    assert not world.failures, (
+        f"{world.failures[0]}\n  see: -m tests.simulation --seed {seed} --trace"
+    )
+
+
+def test_a_gateway_that_sends_before_it_is_on_disk_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox, "DURABLE", frozenset[Any]())
+    world = campaign.play(3, Script(faults=False, sessions=1))
+    assert "left before its SENDING was durable" in world.failures[0]
+    assert world.processes[topology.GATEWAY].decider is outbox

@@ -1,0 +1,49 @@
+"""Simulated time: one line of events in host time, and a market clock that runs beside it.
+
+Host time is the machine's; market time is the exchange's. `speed` market seconds pass in one host
+second: 1 where something happens, thousands in quiet hours, as the pacer does it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+from common.clock import SECOND_NS
+
+Act = Callable[[], None]
+
+
+def seconds(count: float) -> int:
+    return int(count * SECOND_NS)
+
+
+class Timeline:
+    """Events in the order of their host instant; equal instants in the order of their asking."""
+
+    def __init__(self, market_ns: int) -> None:
+        self.host_ns = seconds(5_000)
+        self._events: list[tuple[int, int, Act]] = []
+        self._number = 0
+        self._market_ns, self._since_ns, self.speed = market_ns, self.host_ns, 1
+
+    def at(self, host_ns: int, act: Act) -> None:
+        self._number += 1
+        heapq.heappush(self._events, (max(host_ns, self.host_ns), self._number, act))
+
+    def after(self, host_s: float, act: Act) -> None:
+        self.at(self.host_ns + seconds(host_s), act)
+
+    def step(self) -> None:
+        """Goes to the next event and lets it happen."""
+        self.host_ns, _, act = heapq.heappop(self._events)
+        act()
+
+    @property
+    def market_ns(self) -> int:
+        """The exchange's time, UTC ns."""
+        return self._market_ns + (self.host_ns - self._since_ns) * self.speed
+
+    def run_at(self, speed: int) -> None:
+        """From now on market time passes at `speed`."""
+        self._market_ns, self._since_ns, self.speed = self.market_ns, self.host_ns, speed

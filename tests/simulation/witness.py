@@ -1,0 +1,94 @@
+"""What passed between the system and TWS, as the oracle reads it from a recording of the wire."""
+
+from __future__ import annotations
+
+from common.messages import Message
+from common.tws import messages as tws
+from common.tws.link_messages import TwsError
+from tests.oracle import facts as f
+from tests.simulation.timeline import Timeline
+
+PRICE_REQUEST, BARS_REQUEST = 1, 2
+ORDER_FIELDS = f.PLAIN_ORDER_FIELDS - 2
+
+
+class Witness:
+    """Notes facts of one connection, in the order in which they were sent or heard there."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self.facts: list[f.Fact] = []
+
+    def head(self, connection: int, client_id: int) -> tuple[int, int, int, int]:
+        timeline = self._timeline
+        return timeline.market_ns, timeline.host_ns, connection, client_id
+
+    def note(self, fact: f.Fact) -> None:
+        self.facts.append(fact)
+
+    def placed(
+        self, head: tuple[int, int, int, int], effect: tws.SendOrder | tws.AskPreview
+    ) -> None:
+        what_if = isinstance(effect, tws.AskPreview)
+        order = None if isinstance(effect, tws.AskPreview) else effect.order
+        terms = (
+            (effect.account, "", "BUY", str(effect.shares))
+            if isinstance(effect, tws.AskPreview)
+            else (effect.account, effect.order_ref, *map(str, _terms(effect)))
+        )
+        self.note(
+            f.Placed(
+                *head,
+                order_id=effect.order_id,
+                symbol="SMH",
+                action=order.action if order else "BUY",
+                shares=float(order.shares if order else effect.shares),  # type: ignore[union-attr] # a preview has shares
+                order_type=order.order_type if order else "MKT",
+                tif="DAY",
+                account=effect.account,
+                order_ref="" if isinstance(effect, tws.AskPreview) else effect.order_ref,
+                outside_rth=bool(order and order.outside_rth),
+                what_if=what_if,
+                content=(*terms, *[""] * (ORDER_FIELDS - len(terms))),
+            )
+        )
+
+    def heard(self, head: tuple[int, int, int, int], message: Message) -> None:
+        """What the order connection was told."""
+        match message:
+            case tws.OpenOrder() | tws.StatusReport():
+                self.note(
+                    f.OrderSaid(
+                        *head, message.order_id, message.client_id, message.perm_id,
+                        message.status, what_if=False,
+                    )
+                )  # fmt: skip
+            case tws.ExecutionReport():
+                self.executed(head, message)
+            case tws.CommissionCharged():
+                self.note(f.Charged(*head, message.exec_id, message.commission_usd))
+            case tws.PositionReport():
+                shares = float(message.shares)
+                self.note(f.PositionSaid(*head, message.account, message.symbol, shares))
+            case TwsError():
+                self.note(f.ErrorSaid(*head, message.ref_id, message.code, message.text))
+            case tws.AccountRows():
+                for key, value, currency in message.rows:
+                    if key in {"NetLiquidation", "TotalCashValue"}:
+                        self.note(f.AccountSaid(*head, key, value, currency))
+
+    def executed(self, head: tuple[int, int, int, int], report: tws.ExecutionReport) -> None:
+        self.note(
+            f.Executed(
+                *head, exec_id=report.exec_id, order_id=report.order_id, owner=report.client_id,
+                symbol=report.symbol, side=1 if report.action == "BUY" else -1,
+                shares=float(report.shares), price_usd=report.price_usd,
+                traded_ns=report.executed_ns,
+            )
+        )  # fmt: skip
+
+
+def _terms(effect: tws.SendOrder) -> tuple[object, ...]:
+    """Everything of the order that travels to TWS."""
+    order = effect.order
+    return order.action, order.shares, order.order_type, order.limit_usd, order.outside_rth

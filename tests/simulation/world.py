@@ -1,0 +1,353 @@
+"""One run: five processes, a bus, a TWS, a market, a nemesis, all on one timeline from one seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import msgspec
+
+from common import topology, wire
+from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
+from common.core import orders, outbox, quotes, risk, strategy
+from common.fold import Decider
+from common.journal import newest_file
+from common.messages import Message, RiskState
+from common.settings import Settings, Strategy
+from common.tws import messages as tws
+from services.sim_tws.account import PORTFOLIO, REG_T, Account
+from services.sim_tws.market_time import instant_ns
+from tests.oracle import facts as f
+from tests.simulation import nemesis, promises
+from tests.simulation.bus import Bus
+from tests.simulation.hands import FeedHands, GatewayHands, Hands
+from tests.simulation.market import ENTRY_NS, SimMarket
+from tests.simulation.process import Killed, Process
+from tests.simulation.timeline import Timeline, seconds
+from tests.simulation.tws import ACCOUNT, SimTws
+from tests.simulation.witness import Witness
+
+BEAT_S = 0.25
+SETTLE_S_MAX = 120.0
+QUIET, NIGHT, LATE, WALK = 20_000, 400_000, 200, 8
+STEPS_MAX = 200_000
+PATIENT, PATIENCE_NS = 40, seconds(5)
+"""The risk monitor alone may be busy for minutes, with an entry that waits for a margin."""
+DECIDERS: dict[str, Decider] = {
+    topology.FEED: quotes,
+    topology.SIGNAL: strategy,
+    topology.RISK: risk,
+    topology.EXECUTOR: orders,
+    topology.GATEWAY: outbox,
+}
+SETTINGS = Settings(strategy=Strategy(history_slow_multiple=1, history_years=1))
+"""The real settings; only the history is shorter, a daily fact of 140 bars in place of 1,250."""
+RISK_STATE = wire.topic_of(RiskState)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a run is to be, apart from its seed: everything by chance, or nothing but one kill."""
+
+    faults: bool = True
+    sessions: int = 0
+    """0: by chance."""
+    kills: tuple[tuple[Any, ...], ...] = ()
+    """Crash points at which to kill, in order (`crash_points.Point`)."""
+
+
+@dataclass(slots=True)
+class Window:
+    """Market time up to `end_ns` runs at `speed`."""
+
+    end_ns: int
+    speed: int
+
+
+@dataclass(slots=True)
+class Shout:
+    """The risk monitor's BREACHED, as it was said: from when to when (market and host ns)."""
+
+    why: str
+    market_ns: int
+    host_ns: int
+
+
+class World:
+    """`run` plays it to the end; `failures` then holds every broken promise, in plain words."""
+
+    def __init__(self, seed: int, script: Script | None = None, *, trace: bool = False) -> None:
+        script = script or Script()
+        self.seed, self.script = seed, script
+        draw = Random(f"{seed} market")
+        sessions = script.sessions or draw.choices((1, 2, 3), (55, 38, 7))[0]
+        self.market = SimMarket(draw, sessions)
+        self.start_ns = self._start_ns(draw)
+        self.timeline = Timeline(self.start_ns)
+        self.settings = SETTINGS
+        margin = REG_T if draw.random() < 0.1 else PORTFOLIO
+        self.account = Account(ACCOUNT, 1_000_000.0, margin, draw.choice((0.15, 0.15, 0.3)))
+        self.tws = SimTws(self.timeline, self.market, Random(f"{seed} tws"), self.account)
+        self.bus = Bus(self.timeline, Random(f"{seed} bus"))
+        self.witness = Witness(self.timeline)
+        self.processes = {name: Process(self, name, DECIDERS[name]) for name in DECIDERS}
+        self.clock_off_ns = 0
+        self.boot_ns = 0
+        self.trace: list[str] | None = [] if trace else None
+        self.failures: list[str] = []
+        self.injected: Counter[str] = Counter()
+        self.shouts: list[Shout] = []
+        self.sent: list[tws.SendOrder] = []
+        self._hash = hashlib.blake2b(digest_size=16)
+        self._said_risk: dict[str, bytes] = {}
+        self._windows = self._plan()
+        self._chance = Random(f"{seed} nemesis")
+        self.on_point: Callable[[Process, str, bytes], bool] | None = None
+        self.disturbed_ns = 0
+        self.over = False
+        self._over_ns = 0
+        if self.market.split is not None:
+            day, ratio = self.market.split
+            self.tws.broker.exchange.at(instant_ns(day, 0), lambda _: self._split(ratio))
+        self.nemesis = nemesis.Nemesis(self, self._chance, script.faults)
+
+    @property
+    def meddled(self) -> bool:
+        """Somebody else traded on the account: a person, or IB itself."""
+        return self.nemesis.traded_by_hand or self.tws.truth.liquidated
+
+    # --- plan ----------------------------------------------------------------------------------
+
+    def _start_ns(self, draw: Random) -> int:
+        first = self.market.sessions[0]
+        if len(self.market.sessions) == 1 and draw.random() < 0.25:
+            return first.open_ns - 40 * SECOND_NS
+        return first.close_ns - 11 * MINUTE_NS
+
+    def _plan(self) -> list[Window]:
+        """How fast each stretch of market time may pass when nobody is in trouble."""
+        windows: list[Window] = []
+
+        def until(end_ns: int, speed: int) -> None:
+            if end_ns > self.start_ns and (not windows or end_ns > windows[-1].end_ns):
+                windows.append(Window(end_ns, speed))
+
+        for times in self.market.sessions:
+            entry_ns, close_ns = times.close_ns - ENTRY_NS, times.close_ns
+            fine: list[tuple[int, int, int]] = [
+                (times.open_ns - 31 * MINUTE_NS, times.open_ns - 29 * MINUTE_NS, 60),
+                (times.open_ns - SECOND_NS, times.open_ns + 6 * SECOND_NS, 1),
+                (close_ns - 601 * SECOND_NS, close_ns - 597 * SECOND_NS, WALK),
+                (entry_ns - SECOND_NS, entry_ns + 3 * SECOND_NS, 1),
+                (close_ns - SECOND_NS, close_ns + SECOND_NS, 1),
+                (close_ns + 58 * SECOND_NS, close_ns + 66 * SECOND_NS, WALK),
+            ]  # fmt: skip
+            for fall in self.market.days[times.date].falls:
+                length_s = min(fall.length_s + fall.hold_s, 15.0) + 4.0
+                fine.append((fall.from_ns - SECOND_NS, fall.from_ns + seconds(length_s), 1))
+            for from_ns, to_ns, speed in sorted(fine):
+                if from_ns < times.open_ns:
+                    until(from_ns, NIGHT if from_ns < times.open_ns - 29 * MINUTE_NS else QUIET)
+                else:
+                    until(from_ns, LATE if from_ns > entry_ns else QUIET)
+                until(to_ns, speed)
+        return windows
+
+    @property
+    def ends_ns(self) -> int:
+        return self._windows[-1].end_ns
+
+    # --- run -----------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        for process in self.processes.values():
+            process.start()
+        self._beat()
+        steps = 0
+        while not self.over and not self.failures:
+            self.timeline.step()
+            steps += 1
+            if steps > STEPS_MAX:
+                self.fail("the run does not come to an end")
+            if self.tws.truth.broken and not self.meddled:
+                self.fail(self.tws.truth.broken[0])
+        if not self.failures:
+            promises.check_end(self)
+
+    def _beat(self) -> None:
+        """The market moves on; the nemesis has its turn; the clock's speed is chosen anew."""
+        self.tws.beat()
+        self.nemesis.look()
+        if self._ended():
+            self.over = True
+            return
+        speed, room_ns = self._speed()
+        if speed != self.timeline.speed:
+            self.timeline.run_at(speed)
+        beat_ns = min(seconds(BEAT_S), room_ns // speed + 1)
+        self.timeline.at(self.timeline.host_ns + beat_ns, self._beat)
+
+    def _speed(self) -> tuple[int, int]:
+        """Market seconds in a host second, and market ns until it is to be chosen again."""
+        now_ns = self.timeline.market_ns
+        window = next((w for w in self._windows if w.end_ns > now_ns), None)
+        room_ns = window.end_ns - now_ns if window else seconds(1)
+        speed = window.speed if window else 1
+        due_ns = self.nemesis.next_ns - now_ns
+        if due_ns > 0:
+            room_ns = min(room_ns, due_ns)
+        if speed > 1 and self._troubled():
+            speed = 1
+        elif speed > PATIENT and self.processes[topology.RISK].busy:
+            speed = PATIENT
+        return speed, room_ns
+
+    def _troubled(self) -> bool:
+        if self.timeline.host_ns < self.disturbed_ns or self.nemesis.active:
+            return True
+        patient = self.processes[topology.RISK]
+        return any(
+            not process.up
+            or process.paused
+            or process.engine.unready()
+            or (process.busy and (process is not patient or process.busy_for_ns < PATIENCE_NS))
+            for process in self.processes.values()
+        )
+
+    def _ended(self) -> bool:
+        """The plan is over and all is well again, or time for that is up."""
+        if self.timeline.market_ns < self.ends_ns or self.nemesis.active or self.nemesis.waiting:
+            return False
+        if not self._over_ns:
+            self._over_ns = self.timeline.host_ns
+            self.nemesis.mend_all()
+        since_ns = max(self.nemesis.ended_ns, self._over_ns)
+        unsettled = promises.unsettled(self)
+        if not unsettled:
+            return True
+        if self.timeline.host_ns - since_ns > seconds(SETTLE_S_MAX):
+            self.fail(f"not settled after {SETTLE_S_MAX:.0f} s: {unsettled}")
+            return True
+        return False
+
+    def _split(self, ratio: float) -> None:
+        """Just after the exchange has booked it."""
+        self.witness.note(f.Split(*self.witness.head(0, 0), symbol="SMH", ratio=ratio))
+        self.note(f"--- SMH splits {ratio:g} for 1")
+
+    # --- what processes need (`process.Surroundings`) ------------------------------------------
+
+    def clock_ns(self) -> int:
+        return self.timeline.market_ns + self.clock_off_ns
+
+    def mono_ns(self) -> int:
+        return self.timeline.host_ns - self.boot_ns
+
+    def point(self, process: Process, kind: str, data: bytes) -> None:
+        if self.on_point is not None and process.up and self.on_point(process, kind, data):
+            self.note(f"{process.name} is killed {kind} {_name(kind, data)}")
+            raise Killed
+
+    def said(self, process: Process, frame: bytes) -> None:
+        self._hash.update(frame)
+        if frame.startswith(RISK_STATE):
+            self._see_risk_state(frame)
+        if self.trace is not None and not frame.startswith(self.bus.heartbeat):
+            self._trace_frame(process, frame)
+
+    def performed(self, process: Process, effect: Message) -> None:
+        self._hash.update(msgspec.msgpack.encode(effect))
+        self.note(f"{process.name} does {effect}")
+        if isinstance(effect, tws.SendOrder):
+            self.sent.append(effect)
+            self._must_be_durable(process, effect)
+
+    def busy_changed(self) -> None:
+        speed, _ = self._speed()
+        if speed < self.timeline.speed:
+            self.timeline.run_at(speed)
+
+    def new_hands(self, process: Process) -> Hands | None:
+        kind = {topology.GATEWAY: GatewayHands, topology.FEED: FeedHands}.get(process.name)
+        return None if kind is None else kind(process, self.tws, self.witness, self.settings)
+
+    def died(self, process: Process, why: str) -> None:
+        self.note(f"{process.name} is dead: {why}")
+        self.nemesis.died(process)
+
+    def broke(self, process: Process, story: str) -> None:
+        self.fail(f"{process.name} raised:\n{story}")
+
+    def events(self) -> Counter[str]:
+        """What the run is worth: counted over many, it shows that they are not dull."""
+        counts = Counter(f"{sent.order.purpose} orders sent" for sent in self.sent)
+        counts["sessions"] = len(self.market.sessions)
+        counts["executions"] = len(self.tws.truth.exec_ids)
+        counts["BREACHED said"] = len(self.shouts)
+        counts["process starts"] = sum(process.lives for process in self.processes.values())
+        counts["facts on the wire"] = len(self.witness.facts)
+        return counts
+
+    # --- judging as it goes --------------------------------------------------------------------
+
+    def fail(self, sentence: str) -> None:
+        at = datetime.fromtimestamp(self.timeline.market_ns / 1e9, NEW_YORK)
+        self.failures.append(f"{at:%m-%d %H:%M:%S} {sentence}")
+        self.note(f"BROKEN: {sentence}")
+
+    def _must_be_durable(self, process: Process, effect: tws.SendOrder) -> None:
+        """I5: the decision to send is in the bytes that survive a power cut."""
+        encoded = wire.encode_any(effect)
+        newest = newest_file(process.folder, process.disk)
+        if newest is None or encoded not in process.disk.durable_bytes(newest):
+            self.fail(f"order {effect.order_id} left before its SENDING was durable")
+
+    def _see_risk_state(self, frame: bytes) -> None:
+        envelope = wire.decode_fact(frame)
+        body: Any = envelope.body
+        why = body.breached
+        if why and (not self.shouts or self.shouts[-1].host_ns < self.timeline.host_ns):
+            self.shouts.append(Shout(why, self.timeline.market_ns, self.timeline.host_ns))
+
+    # --- trace ---------------------------------------------------------------------------------
+
+    def note(self, line: str) -> None:
+        """Part of the story and of its hash."""
+        self._hash.update(line.encode())
+        self._tell(line)
+
+    def _tell(self, line: str) -> None:
+        if self.trace is not None:
+            at = datetime.fromtimestamp(self.timeline.market_ns / 1e9, NEW_YORK)
+            host_s = self.timeline.host_ns / SECOND_NS - 5_000
+            self.trace.append(f"{host_s:9.3f} {at:%m-%d %H:%M:%S.%f}"[:-3] + f" {line}")
+
+    def hash(self) -> str:
+        """Of everything that was said, done and broken, in order."""
+        return self._hash.hexdigest()
+
+    def _trace_frame(self, process: Process, frame: bytes) -> None:
+        body = wire.decode_fact(frame).body
+        name = type(body).__name__
+        encoded = msgspec.msgpack.encode(body)
+        if name in {"Quote", "Equity", "BrokerPnl", "VixLevel", "DailyHistory"}:
+            return
+        if self._said_risk.get(name) != encoded:
+            self._said_risk[name] = encoded
+            self._tell(f"{process.name} says {body}"[:400])
+
+
+def _name(kind: str, data: bytes) -> str:
+    """What is being written or sent, as far as its bytes tell."""
+    if kind.endswith("say"):
+        return data[: data.index(b"\0")].decode()
+    if kind.endswith("perform"):
+        return data.decode()
+    if kind.endswith(("ask", "answer")):
+        return str(msgspec.msgpack.decode(data)[6][0])
+    return ""
