@@ -18,7 +18,17 @@ from pathlib import Path
 from bench import report
 from bench.ratio import Effort, Figure, Result
 
-TABLES = ("hops", "journal_row", "ticks", "feed", "bus", "codec", "cold_start", "memory")
+TABLES = (
+    "hops",
+    "journal_row",
+    "ticks",
+    "feed",
+    "bus",
+    "codec",
+    "takeover",
+    "cold_start",
+    "memory",
+)
 
 
 def results(numbers: set[int], effort: Effort) -> Iterator[Result]:
