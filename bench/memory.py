@@ -23,7 +23,7 @@ from common.topology import EXECUTOR, FEED, GATEWAY, RISK, SIGNAL
 
 PLAIN = Target(11, "RSS, largest service without broker", "bare Python", 2.3)
 BROKER = Target(11, "RSS, broker_gateway", "import ib_insync", 1.3)
-WHOLE = Target(11, "USS, five services and supervisord", "idle nautilus live node", 0.6)
+WHOLE = Target(11, "USS, five services, standby and supervisord", "idle nautilus live node", 0.6)
 TARGETS = (PLAIN, BROKER, WHOLE)
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,8 +64,8 @@ def measure(effort: Effort) -> list[Result]:
         library = stack.enter_context(_waiting([sys.executable, "-c", _says("import ib_insync")]))
 
         def own() -> dict[Target, tuple[float, float]]:
-            plain = max(memory(pids[f"services.{name}"]).rss for name in WITHOUT_BROKER)
-            gateway = memory(pids[f"services.{GATEWAY}"]).rss
+            plain = max(_each(pids, "rss", WITHOUT_BROKER))
+            gateway = max(_each(pids, "rss", (GATEWAY,)))
             return {PLAIN: (plain, memory(bare).rss), BROKER: (gateway, memory(library).rss)}
 
         results: list[Result] = [*compare(own, effort)]
@@ -75,15 +75,20 @@ def measure(effort: Effort) -> list[Result]:
             return [*results, NotMeasured(WHOLE, str(reason))]
 
         def whole() -> dict[Target, tuple[float, float]]:
-            names = (SUPERVISORD, *(f"services.{name}" for name in FIVE))
-            return {WHOLE: (sum(memory(pids[name]).uss for name in names), memory(node).uss)}
+            supervisord = sum(memory(pid).uss for pid in pids[SUPERVISORD])
+            return {WHOLE: (supervisord + sum(_each(pids, "uss", FIVE)), memory(node).uss)}
 
         return [*results, *compare(whole, effort)]
 
 
+def _each(pids: dict[str, list[int]], kind: str, services: tuple[str, ...]) -> list[int]:
+    """KiB of each process of those services; the stop monitor and its standby are two."""
+    return [getattr(memory(pid), kind) for name in services for pid in pids[f"services.{name}"]]
+
+
 @contextmanager
-def _system(warm_up_s: float) -> Iterator[dict[str, int]]:
-    """The whole system on the simulated TWS; yields each module's process id."""
+def _system(warm_up_s: float) -> Iterator[dict[str, list[int]]]:
+    """The whole system on the simulated TWS; yields the process ids of each module."""
     with peers.run_folder() as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "services.run"],
@@ -101,17 +106,18 @@ def _system(warm_up_s: float) -> Iterator[dict[str, int]]:
             process.wait()
 
 
-def modules_below(pid: int) -> dict[str, int]:
-    """Per module run by `python -m`, the process id, among the descendants of `pid`."""
-    found: dict[str, int] = {}
+def modules_below(pid: int) -> dict[str, list[int]]:
+    """Per module run by `python -m`, the process ids, among the descendants of `pid`."""
+    found: dict[str, list[int]] = {}
     for child in _children(pid):
         try:
             command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
         except FileNotFoundError:
             continue
         if "-m" in command:
-            found[command[command.index("-m") + 1]] = child
-        found |= modules_below(child)
+            found.setdefault(command[command.index("-m") + 1], []).append(child)
+        for module, pids in modules_below(child).items():
+            found.setdefault(module, []).extend(pids)
     return found
 
 
