@@ -127,9 +127,7 @@ class Standby:
             verdict=f"cannot follow: {self._damage}"[:200] if self._damage else "standing by",
             said=(),
         )
-        data = wire.encode_any(beat)
-        os.pwrite(sign, data, 0)
-        os.ftruncate(sign, len(data))
+        give_sign(sign, beat)
 
 
 class Signs:
@@ -151,6 +149,13 @@ class Signs:
             return None
         self._seen_ns = given_ns
         return beat
+
+
+def give_sign(descriptor: int, beat: Heartbeat) -> None:
+    """Writes a sign of life over the one before."""
+    data = wire.encode_any(beat)
+    os.pwrite(descriptor, data, 0)
+    os.ftruncate(descriptor, len(data))
 
 
 def sign_path(run_dir: Path, name: str) -> Path:

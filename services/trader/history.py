@@ -24,6 +24,7 @@ from rich.text import Text
 
 from common import running
 from common import settings as settings_file
+from common.lock import hold_lock
 from common.settings import Settings
 from services.trader import find
 from services.trader.exit_codes import CommandError, ExitCode
@@ -181,8 +182,6 @@ def _kinds(bars: str, data: Path) -> list[str]:
 @contextmanager
 def _held(data: Path) -> Iterator[None]:
     """One refresh of a folder at a time."""
-    from common.lock import hold_lock  # noqa: PLC0415  (it loads the sockets)
-
     lock = hold_lock(data / LOCK_FILE)
     if lock is None:
         raise CommandError(ExitCode.NO, f"{data}: another `trader history` is writing there")

@@ -12,6 +12,7 @@ from common import settings as settings_file
 from common import topology
 from common.clock import host_ns
 from common.running import Running
+from common.standby import Signs
 from services.trader import find, hearing, journals, status
 from services.trader.exit_codes import CommandError, ExitCode
 from services.trader.picture import Picture, expected_services
@@ -52,11 +53,16 @@ def around(system: Running) -> View:
     if system.alive:
         from common.bus import Bus  # noqa: PLC0415  (reading journals needs no sockets)
 
+        signs = Signs(Path(system.run_dir), topology.RISK)
+        signs.news()  # what was given before we listened may be a dead one's
         bus = Bus(topology.TRADER, Path(system.run_dir))
         try:
             hearing.fill(bus, picture)
         finally:
             bus.close()
+        picture.expected = (*picture.expected, topology.RISK_STANDBY)
+        if (sign := signs.news()) is not None:
+            picture.hear(topology.RISK_STANDBY, sign, host_ns())
     unreadable = _recall(picture, Path(system.var_dir))
     now_ns = _market_now_ns(system, picture)
     known = status.Known(picture, settings, now_ns, host_ns())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from common import messages as m
-from common import wire
+from common import topology, wire
 from common.bus import Bus
+from common.lock import hold_lock
+from common.standby import give_sign, sign_path
 
 Answer = Callable[[Any], m.Message | None]
 
@@ -67,8 +70,27 @@ class Speaker(threading.Thread):
         self.join()
 
 
+class StandingBy(threading.Thread):
+    """The stop monitor's standby: it says nothing, but gives its signs of life."""
+
+    def __init__(self, run_dir: Path) -> None:
+        super().__init__(daemon=True)
+        self._sign = hold_lock(sign_path(run_dir, topology.RISK))
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        assert self._sign is not None
+        while not self._ended.wait(0.05):
+            give_sign(self._sign, heartbeat(4712, verdict="standing by"))
+        os.close(self._sign)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+
 @contextmanager
-def speaking(*speakers: Speaker) -> Iterator[None]:
+def speaking(*speakers: Speaker | StandingBy) -> Iterator[None]:
     for speaker in speakers:
         speaker.start()
     try:

@@ -18,7 +18,7 @@ from common import running
 from services.trader.app import app
 from tests.trader import facts
 from tests.trader.recorded import record_day
-from tests.trader.stage import Speaker, heartbeat, speaking
+from tests.trader.stage import Speaker, StandingBy, heartbeat, speaking
 
 Trader = Callable[..., Result]
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,7 +66,7 @@ def system(var: Path) -> Iterator[dict[str, Speaker]]:
     speakers = {
         name: Speaker(name, var / "run", [heartbeat(), *said]) for name, said in facts.SAID.items()
     }
-    with speaking(*speakers.values()):
+    with speaking(*speakers.values(), StandingBy(var / "run")):
         yield speakers
 
 
@@ -122,7 +122,8 @@ def test_status_as_json_carries_numbers_with_units(trader: Trader) -> None:
     assert found["answer"]["in_market"] is True
     assert found["stop"]["stop_usd"] == 980_000.0
     assert found["link"]["account"] == "DU***67"
-    assert {service["service"] for service in found["services"]} == set(facts.SAID)
+    rows = {row["service"]: row["verdict"] for row in found["services"]}
+    assert rows == {**dict.fromkeys(facts.SAID, "ready"), "risk_standby": "standing by"}
 
 
 def test_status_of_a_stopped_system_reads_its_journals(trader: Trader, var: Path) -> None:
