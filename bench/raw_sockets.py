@@ -33,7 +33,7 @@ def with_options(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     socket.set(zmq.RCVHWM, HIGH_WATER)
     socket.set(zmq.MAXMSGSIZE, wire.FRAME_BYTES_MAX)
     socket.set(zmq.RECONNECT_IVL, 10)
-    socket.set(zmq.RECONNECT_IVL_MAX, 200)
+    socket.set(zmq.RECONNECT_IVL_MAX, 30)
     return socket
 
 

@@ -17,7 +17,7 @@ def line(result: Result) -> str:
     limit = f"target {_limit(target):<8}"
     if isinstance(result, NotMeasured):
         return f"{head} {'not measured: ' + result.reason} {limit}"
-    figure = f"{result.median:6.2f} ({_range(result)})"
+    figure = f"{_number(result.median):>6} ({_range(result)})"
     return f"{head} {figure:<24} {limit} {_verdict(result):<7} x {target.yardstick}"
 
 
@@ -43,7 +43,7 @@ def table(results: list[Result]) -> str:
         if isinstance(result, NotMeasured):
             rows.append(f"{head} | | {_limit(target)} | not measured: {result.reason} |")
         else:
-            figure = f"{result.median:.2f} | {_range(result)}"
+            figure = f"{_number(result.median)} | {_range(result)}"
             rows.append(f"{head} {figure} | {_limit(target)} | {_verdict(result)} |")
     return "\n".join(rows)
 
@@ -52,8 +52,12 @@ def _limit(target: Target) -> str:
     return f"{'>=' if target.at_least else '<='} {target.limit:g}"
 
 
+def _number(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.3f}"
+
+
 def _range(figure: Figure) -> str:
-    return f"{min(figure.ratios):.2f}..{max(figure.ratios):.2f}"
+    return f"{_number(min(figure.ratios))}..{_number(max(figure.ratios))}"
 
 
 def _verdict(figure: Figure) -> str:

@@ -165,7 +165,7 @@ class BareWorker:
         self._context = zmq.Context()
         self._ears = self._context.socket(zmq.SUB)
         self._ears.set(zmq.RECONNECT_IVL, 10)
-        self._ears.set(zmq.RECONNECT_IVL_MAX, 200)
+        self._ears.set(zmq.RECONNECT_IVL_MAX, 30)
         self._ears.subscribe(b"")
         self._ears.connect(endpoint)
 

@@ -70,7 +70,7 @@ class Bus:
         socket.set(zmq.RCVHWM, high_water)
         socket.set(zmq.MAXMSGSIZE, wire.FRAME_BYTES_MAX)
         socket.set(zmq.RECONNECT_IVL, 10)
-        socket.set(zmq.RECONNECT_IVL_MAX, 200)
+        socket.set(zmq.RECONNECT_IVL_MAX, 30)
         if kind not in (zmq.PUB, zmq.SUB):
             # Not where facts stream: a hearer whose queue is full reads no heartbeat, is cut off,
             # and libzmq 4.3.5 aborts its process when it reads on (libzmq issue 3937).
