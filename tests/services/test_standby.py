@@ -23,7 +23,7 @@ from common.standby import Signs
 from common.supervision import Supervisor, SupervisorError
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 CONFIG = """
 [supervisord]
@@ -289,6 +289,7 @@ def test_a_standby_older_than_what_runs_ends_so_that_it_is_started_from_disk(
     # given: a standby that slept while the active one was replaced by one with new settings
     active, old = copies.two()
     old.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, old.pid, os.WSTOPPED)  # or it might still take the lock in its sleep
     _edit(settings)
     active.kill()
     active.wait()
