@@ -20,9 +20,7 @@ GATEWAY = "broker_gateway"
 WATCHDOG = "watchdog"
 PACER = "pacer"
 CONSOLE = "console"
-RISK_STANDBY = (
-    "risk_standby"  # supervisord's second program of risk_monitor: whichever is active speaks
-)
+RISK_STANDBY = "risk_standby"  # a program beside RISK: whichever of the two is active is RISK
 TRADER = "trader"  # the person's command line: asks, hears, says nothing
 
 DECIDERS = (FEED, SIGNAL, RISK, EXECUTOR, GATEWAY)
