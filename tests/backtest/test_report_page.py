@@ -8,12 +8,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from services.backtest.compiled_path import run_compiled
 from services.backtest.history import History
 from services.backtest.metrics import metrics
-from services.backtest.options import Options, OptionsError
+from services.backtest.options import Options, OptionsError, gross
 from services.backtest.report import page, periods, sources, words
+from services.backtest.report.drag import drag
 from services.backtest.report.sources import File
 from services.backtest.report.study import Study, study
 from tests.backtest.market import history_of, random_history, weekdays
@@ -188,10 +190,32 @@ def test_the_runs_own_cell_of_each_grid_is_the_run(studied: Study) -> None:
 def test_costs_are_added_one_by_one_until_it_is_the_run(studied: Study) -> None:
     steps = studied.drag.steps
 
+    assert [step.name for step in steps] == [
+        "no interest, no costs", "interest added", "commission added", "slippage added: this run",
+    ]  # fmt: skip
     assert steps[-1].result is studied.result
     ends = [step.figures.final_equity_usd for step in steps]
     assert ends == sorted(ends, reverse=True)
     assert len(set(ends)) == 4
+
+
+def test_a_cost_that_a_run_has_not_is_no_step(history: History) -> None:
+    free = run_compiled(history, replace(gross(RULES), slippage_bp=2.0))
+
+    names = [step.name for step in drag(history, free).steps]
+
+    assert names == ["no interest, no costs", "slippage added: this run"]
+    free = run_compiled(history, gross(RULES))
+    assert [step.name for step in drag(history, free).steps] == ["no interest, no costs: this run"]
+
+
+def test_a_vix_that_ends_before_the_run_is_said_on_top_and_among_the_data(
+    history: History, studied: Study, shown: Page
+) -> None:
+    said = f"The VIX ends on {history.vix.days[-1]}: its last value stands for the 5 sessions"
+
+    assert studied.vix_gap.startswith(said)
+    assert sum(said in text for text in shown.text) == 2
 
 
 def test_settings_data_and_days_with_intraday_bars_are_listed(

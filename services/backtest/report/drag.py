@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from services.backtest.compiled_path import run_sheet
 from services.backtest.history import History
 from services.backtest.metrics import Metrics, metrics
-from services.backtest.options import gross
+from services.backtest.options import Options, gross
 from services.backtest.report.periods import Period, years
 from services.backtest.result import Result
 from services.backtest.sheet import lay_out
@@ -41,15 +41,22 @@ def drag(history: History, result: Result) -> Drag:
     """OptionsError as a backtest has it."""
     options = result.options
     costs: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("no costs, no interest", {}),
-        ("with interest", {"interest": options.interest}),
-        ("and commission", {"commission_per_share_usd": options.commission_per_share_usd}),
+        ("interest added", {"interest": options.interest}),
+        ("commission added", {"commission_per_share_usd": options.commission_per_share_usd}),
+        ("slippage added", {"slippage_bp": options.slippage_bp}),
     )
-    steps, chosen = [], gross(options)
+    chosen = gross(options)
+    steps = [_step("no interest, no costs", history, chosen)]
     for name, cost in costs:
-        chosen = replace(chosen, **cost)
-        run = run_sheet(lay_out(history, chosen), chosen)
-        steps.append(Step(name, run, metrics(run)))
-    steps.append(Step("and slippage: this run", result, metrics(result)))
+        dearer = replace(chosen, **cost)
+        if dearer != chosen:
+            steps.append(_step(name, history, dearer))
+        chosen = dearer
+    steps[-1] = Step(f"{steps[-1].name}: this run", result, metrics(result))
     both = zip(years(steps[0].result), years(result), strict=True)
     return Drag(tuple(steps), tuple(Year(free, paid) for free, paid in both))
+
+
+def _step(name: str, history: History, options: Options) -> Step:
+    run = run_sheet(lay_out(history, options), options)
+    return Step(name, run, metrics(run))

@@ -43,6 +43,7 @@ class Study:
     grids: tuple[Grid, ...]
     luck: Luck | None
     series: tuple[Series, ...]
+    vix_gap: str
     intraday: tuple[Run, ...]
 
     @property
@@ -80,5 +81,6 @@ def study(history: History, result: Result, *, resamples: int = RESAMPLES) -> St
         grids=(grids.ema_grid(history, options), grids.stop_grid(history, options)),
         luck=luck(result, hold, resamples=resamples),
         series=tuple(sources.series(history)),
+        vix_gap=sources.vix_gap(history, result),
         intraday=tuple(sources.runs(result.fine_days, result.days)),
     )

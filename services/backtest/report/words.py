@@ -14,7 +14,7 @@ def paragraph(study: Study) -> str:
     """No return without its drawdown and its worst day."""
     sentences = (
         _outcome(study), _trading(study), _stops(study), _bad_days(study), _costs(study),
-        _luck(study.luck), _caution(study),
+        _luck(study.luck), study.vix_gap, _caution(study),
     )  # fmt: skip
     return " ".join(sentence for sentence in sentences if sentence).replace(" -", " −")
 
@@ -43,7 +43,11 @@ def _trading(study: Study) -> str:
         return "It never entered: no bull signal with enough history before it."
     forced = sum(trade.reason == "liquidation" for trade in study.result.trades)
     liquidated = f", {forced:,} were liquidated by the broker" if forced else ""
-    return f"It entered {found.entries:,} times; {found.stops:,} ended at the stop{liquidated}."
+    first = study.result.trades[0].entry_day
+    return (
+        f"It entered {found.entries:,} times, first on {first}; {found.stops:,} positions ended at "
+        f"the stop{liquidated}."
+    )
 
 
 def _stops(study: Study) -> str:
