@@ -31,6 +31,11 @@ ACCOUNT_AGE_S_MAX = 600.0
 PREVIEW_PATIENCE_NS = 3 * SECOND_NS  # host time before a what-if is asked for again
 REGT_INITIAL_FRACTION = 0.5
 """Reg T: half of a purchase is deposited (12 CFR 220.12), which the end-of-day SMA check counts."""
+SMA_ROOM_FRACTION = 0.002
+"""Of the SMA, left for what a market order costs above the price it is sized at, and commission: IB
+sells at the day's end when the SMA is below 0, if only by a dollar, and that halts."""
+REGT_BUYING_POWER = (1.0 - SMA_ROOM_FRACTION) / REGT_INITIAL_FRACTION
+"""USD of stock that a USD of SMA may buy."""
 
 
 class Window(Struct):
@@ -371,7 +376,7 @@ def _margin_limit(state: State, wanted: int, equity: float) -> tuple[int, str]:
         most = rules.shares_for(equity, settings.regt_leverage_max, quote.mark_usd)
         limits.append((most, "the account is not proven portfolio margin"))
         if account.sma_usd is not None:
-            by_sma = rules.shares_for(account.sma_usd, 1 / REGT_INITIAL_FRACTION, quote.mark_usd)
+            by_sma = rules.shares_for(account.sma_usd, REGT_BUYING_POWER, quote.mark_usd)
             limits.append((by_sma, "SMA must not fall below 0 after the fill"))
     return min(limits)
 

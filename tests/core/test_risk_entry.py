@@ -407,8 +407,17 @@ def test_sma_must_not_fall_below_zero() -> None:
     day = opened()
     day.portfolio_margin, day.sma_usd = None, 600_000.0
     said = day.asked_at("15:55")
-    assert one(PlaceOrder, said).order.shares == 3000  # half of 1.2 million is the SMA
+    assert one(PlaceOrder, said).order.shares == 2994  # half of 1.2 million is the SMA, less 0.2 %
     assert "SMA" in one(EntryClamped, said).why
+
+
+def test_spread_and_commission_of_the_entry_leave_the_sma_above_zero() -> None:
+    """All of the SMA at the price it is sized at would be too much by the costs."""
+    day = opened(leverage=2.0)
+    day.portfolio_margin, day.sma_usd = None, 1_000_000.0
+    order = one(PlaceOrder, day.asked_at("15:55")).order
+    paid = order.shares * (order.price_usd * 1.001 + 0.01)
+    assert 0.0 < 1_000_000.0 - paid / 2 < 5_000.0
 
 
 def test_no_margin_at_all_is_no_entry() -> None:
