@@ -18,7 +18,7 @@ from common.clock import SECOND_NS
 from services.backtest.options import Bars
 from services.sim_tws.market import data_files
 from services.sim_tws.market.data_files import Cell, DailyRow, Refuse, at_once
-from services.sim_tws.market.interface import SMH, Action, MarketDataError, SessionTimes
+from services.sim_tws.market.interface import SMH, VIX, Action, MarketDataError, SessionTimes
 from services.sim_tws.market.session_path import PriceBar
 from services.sim_tws.market.sessions import Sessions
 
@@ -58,7 +58,8 @@ class History:
     """Everything a backtest may know, each row with its date; SMH rows are whole sessions.
 
     Prices: USD per share, split-adjusted, not dividend-adjusted. `dividends`: USD per share by
-    ex-date. `rates`: percent a year. `intraday`: the finest whole session of bars, by day.
+    ex-date. `rates`: percent a year. `intraday`: the finest whole session of bars, by day;
+    `vix_intraday`: the finest bars of the VIX, whole session or not.
     """
 
     sessions: tuple[SessionTimes, ...]
@@ -68,6 +69,7 @@ class History:
     adjusted: Quotation = Quotation()
     rates: Quotation = Quotation()
     intraday: Mapping[date, Sequence[PriceBar]] = field(default_factory=dict)
+    vix_intraday: Mapping[date, Sequence[PriceBar]] = field(default_factory=dict)
 
     @property
     def days(self) -> list[date]:
@@ -85,6 +87,7 @@ class History:
             adjusted=self.adjusted.until(last),
             rates=self.rates.until(last),
             intraday={day: bars for day, bars in self.intraday.items() if day <= last},
+            vix_intraday={day: bars for day, bars in self.vix_intraday.items() if day <= last},
         )
 
 
@@ -110,6 +113,7 @@ def _load(data_dir: Path, bars: Bars) -> History:
         adjusted=_series(adjusted),
         rates=_rates(data_dir),
         intraday=_intraday(data_dir, bars, sessions, smh),
+        vix_intraday=_vix_intraday(data_dir, bars, sessions, vix),
     )
 
 
@@ -186,10 +190,9 @@ def rate_files(data_dir: Path) -> list[Path]:
 
 def files_of(data_dir: Path, bars: Bars) -> list[Path]:
     """The files that a history of these bars is made of, as far as they are there."""
-    kinds = tuple(INTRADAY) if bars == "auto" else (bars,)
     names = (
         SMH_FILE, VIX_FILE, ACTIONS_FILE, ADJUSTED_FILE,
-        *(intraday_file(SMH, kind) for kind in kinds if kind in INTRADAY),
+        *(intraday_file(symbol, kind) for symbol in (SMH, VIX) for kind in _kinds(bars)),
     )  # fmt: skip
     paths = (data_dir / name for name in names)
     return [*(path for path in paths if path.exists()), *rate_files(data_dir)]
@@ -202,7 +205,7 @@ def _intraday(
     if bars == "daily":
         return {}
     found: dict[date, Sequence[PriceBar]] = {}
-    for kind in INTRADAY if bars == "auto" else (bars,):
+    for kind in _kinds(bars):
         file = intraday_file(SMH, kind)
         if not (data_dir / file).exists():
             if bars == "auto":
@@ -214,6 +217,22 @@ def _intraday(
             if is_whole(of_day, session):
                 found[day] = tuple(of_day)
     return found
+
+
+def _vix_intraday(
+    data_dir: Path, bars: Bars, sessions: Sessions, vix: Sequence[DailyRow]
+) -> dict[date, Sequence[PriceBar]]:
+    """The finest of the bars asked for, where there are any."""
+    found: dict[date, Sequence[PriceBar]] = {}
+    for kind in _kinds(bars):
+        if (data_dir / intraday_file(VIX, kind)).exists():
+            found |= read_bars(data_dir, VIX, kind, sessions, vix)
+    return found
+
+
+def _kinds(bars: Bars) -> tuple[str, ...]:
+    """Kinds of intraday bars that are asked for, the finest last."""
+    return tuple(kind for kind in INTRADAY if bars in (kind, "auto"))
 
 
 def _rates(data_dir: Path) -> Quotation:

@@ -85,7 +85,7 @@ def lay_out(history: History, options: Options) -> Sheet:
         open_usd=opens,
         close_usd=closes,
         entry_usd=bars.entry_usd,
-        vix=_known(history.vix, ordinal, 0.0),
+        vix=_vix(history, ordinal, options),
         dividend_usd=dividends,
         night_factor=_night_factors(history.rates, ordinal, options),
         bar_first=bars.first,
@@ -106,7 +106,8 @@ def _chosen(history: History, options: Options) -> History:
         raise OptionsError("no session between the dates asked for")
     return History(
         history.sessions[begin:], history.smh[begin:], history.vix, history.dividends,
-        history.adjusted, history.rates, {} if options.bars == "daily" else history.intraday,
+        history.adjusted, history.rates,
+        *(({}, {}) if options.bars == "daily" else (history.intraday, history.vix_intraday)),
     )  # fmt: skip
 
 
@@ -131,6 +132,26 @@ def _known(series: Quotation, ordinal: Ints, unknown: float) -> Floats:
         return np.full(len(ordinal), unknown)
     index = np.searchsorted(_ordinals(series.days), ordinal, side="right") - 1
     return np.where(index >= 0, np.array(series.values)[np.maximum(index, 0)], unknown)
+
+
+def _vix(history: History, ordinal: Ints, options: Options) -> Floats:
+    """The level that an entry reads: the last bar's before it, else the day's close or the last
+    known one; 0 where nothing was known."""
+    levels = _known(history.vix, ordinal, 0.0)
+    if not history.vix_intraday:
+        return levels
+    settings = options.settings()
+    before_close_ns = int(settings.entry.minutes_before_close * MINUTE_NS)
+    for index, session in enumerate(history.sessions):
+        entry_s = (session.close_ns - before_close_ns - session.open_ns) / SECOND_NS
+        known = [
+            bar.close
+            for bar in history.vix_intraday.get(session.date, ())
+            if 0.0 <= entry_s - bar.start_s - bar.length_s <= settings.leverage.vix_age_s_max
+        ]
+        if known:
+            levels[index] = known[-1]
+    return levels
 
 
 def _night_factors(rates: Quotation, ordinal: Ints, options: Options) -> Floats:

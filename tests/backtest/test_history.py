@@ -131,3 +131,20 @@ def test_a_day_counts_as_intraday_only_with_nearly_all_its_bars(folder: Path) ->
 def test_bars_that_were_asked_for_must_be_there(folder: Path) -> None:
     with pytest.raises(HistoryError, match=r"SMH_1min.csv: no such file"):
         load(folder, "1min")
+
+
+def test_with_bars_of_the_vix_an_entry_reads_the_last_one_before_it(folder: Path) -> None:
+    bars = [
+        "timestamp,open,high,low,close,volume",
+        "2024-05-24T15:45:00-04:00,11,11,11,11,0",
+        "2024-05-24T15:50:00-04:00,11,11,10.95,10.95,0",
+        "2024-05-24T15:55:00-04:00,10.95,11.05,10.95,11.05,0",
+        "2024-05-28T15:25:00-04:00,12,12.1,12,12.1,0",
+    ]
+    write(folder, "VIX_5min.csv", bars)
+
+    fine = lay_out(load(folder, "auto"), Options(bars="auto", interest=False))
+    daily = lay_out(load(folder), Options(interest=False))
+
+    assert fine.vix.tolist() == [0.0, 13.0, 13.0, 13.0, 10.95, 12.0], "one too old does not count"
+    assert daily.vix.tolist() == [0.0, 13.0, 13.0, 13.0, 11.0, 12.0]
