@@ -37,7 +37,10 @@ class Fill(Struct, frozen=True):
 
 
 class Sized(Struct, frozen=True):
-    """A live entry, and what the backtest buys when fed the same price, equity and VIX."""
+    """A live entry, and what the backtest buys when fed the same price, equity and VIX.
+
+    Entries that the margin rule made smaller are left out: the broker's figures decided their size.
+    """
 
     price_usd: float
     equity_usd: float
@@ -47,7 +50,10 @@ class Sized(Struct, frozen=True):
 
 
 class DayCompared(Struct, frozen=True):
-    """One session. `why`: what explains a difference, in decisions first, else in the fills."""
+    """One session. `why`: what explains a difference, in decisions first, else in the fills.
+
+    `clamped`: entries that the margin rule made smaller.
+    """
 
     day: date
     live: str
@@ -57,6 +63,7 @@ class DayCompared(Struct, frozen=True):
     backtest_return: float
     fills: tuple[Fill, ...]
     sized: tuple[Sized, ...]
+    clamped: int
     why: str
 
 
@@ -100,7 +107,11 @@ def compare(recording: Recording, risk: Sequence[Said], *, fine: bool = True) ->
     days: list[DayCompared] = []
     apart_since: date | None = None
     for day in (whole for whole in recording.whole_days if whole >= begin):
-        sized = tuple(_sized(recording, history, options, day, e) for e in live[day].entries)
+        sized = tuple(
+            _sized(recording, history, options, day, entry)
+            for entry in live[day].entries
+            if not entry.clamped
+        )
         fills = tuple(_fills(live[day], back[day]))
         same = live[day].decision == back[day].decision
         if live[day].held_before == back[day].held_before:
@@ -115,7 +126,8 @@ def compare(recording: Recording, risk: Sequence[Said], *, fine: bool = True) ->
                 backtest_return=returns[day],
                 fills=fills,
                 sized=sized,
-                why=_fill_words(fills)
+                clamped=len(live[day].entries) - len(sized),
+                why=_remarks(live[day], fills)
                 if same
                 else _why(recording, live[day], back[day], apart_since),
             )
@@ -148,7 +160,9 @@ def _sized(
         history.until(day), intraday={}, vix=Quotation((day,), (vix[-1] if vix else 0.0,))
     )
     options = gross(
-        structs.replace(options, first=day, last=day, start_equity_usd=entry.equity_usd)
+        structs.replace(
+            options, first=day, last=day, start_equity_usd=entry.equity_usd, margin="off"
+        )
     )
     sheet = lay_out(fed, options)
     prices = sheet.entry_usd.copy()
@@ -208,6 +222,12 @@ def _fills(live: Decided, back: Decided) -> list[Fill]:
     return found
 
 
+def _remarks(live: Decided, fills: Sequence[Fill]) -> str:
+    """What a day of the same decisions differs in."""
+    clamped = dict.fromkeys(f"margin: {entry.clamped}" for entry in live.entries if entry.clamped)
+    return "; ".join(filter(None, (_fill_words(fills), *clamped)))
+
+
 def _fill_words(fills: Sequence[Fill]) -> str:
     """ "stop -$0.41 (15.8 bp worse)": live less backtest, and what that meant for live."""
     return ", ".join(
@@ -228,8 +248,6 @@ def _why(recording: Recording, live: Decided, back: Decided, apart_since: date |
         return "a person sold"
     if len(live.stops) != len(back.stops):
         return _near_the_stop(recording, live, back)
-    if live.clamped:
-        return f"margin: {live.clamped}"
     if live.refused:
         return live.refused
     levers = [(one.why, other.why) for one, other in zip(live.entries, back.entries, strict=False)]

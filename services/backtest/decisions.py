@@ -40,6 +40,7 @@ Said = tuple[Now, Message]
 class Step:
     """One entry or exit. `leverage`: what the strategy wanted, with its reason (the VIX).
 
+    `clamped`: why the margin rule bought less than that, or "".
     `price_usd`: average of the fills. `sized_usd`: the price that an entry was sized at, with
     `equity_usd`. `level_usd`: where the stop stood, as a price, before a stop.
     """
@@ -50,6 +51,7 @@ class Step:
     price_usd: float = 0.0
     leverage: float = 0.0
     why: str = ""
+    clamped: str = ""
     equity_usd: float = 0.0
     sized_usd: float = 0.0
     level_usd: float = 0.0
@@ -65,8 +67,8 @@ class Step:
 class Decided:
     """One session. `side`: of the final signal before it, None where none was known.
 
-    `refused`, `clamped`, `cleared`: the last reason for which the live system did less than the
-    strategy wanted, or a breach that its second sample did not confirm.
+    `refused`, `clamped` (of the entry under way): the last reason for which the live system did
+    less than the strategy wanted. `cleared`: a breach that its second sample did not confirm.
     """
 
     day: date
@@ -147,11 +149,13 @@ def _note(
                     price_usd=message.price_usd,
                     leverage=wanted.leverage if wanted else 0.0,
                     why=wanted.leverage_why if wanted else "",
+                    clamped=day.clamped,
                     equity_usd=message.equity_usd,
                     sized_usd=sized_usd,
                     market_ns=now.market_ns,
                 )
             )
+            day.clamped = ""
         case Exited():
             _leave(day, now, message)
         case StopArmed():

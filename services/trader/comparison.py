@@ -117,6 +117,8 @@ def sentence(found: Comparison) -> str:
     alike = sum(day.same for day in found.days)
     sized = [size for day in found.days for size in day.sized]
     right = sum(size.live_shares == size.backtest_shares for size in sized)
+    clamped = sum(day.clamped for day in found.days)
+    by_margin = f" ({clamped} more made smaller by margin)" if clamped else ""
     worse = [fill.worse_bp for day in found.days for fill in day.fills]
     fills = ""
     if worse:
@@ -124,8 +126,8 @@ def sentence(found: Comparison) -> str:
         fills = f"; {len(worse)} fills {abs(mean):.1f} bp {'worse' if mean > 0 else 'better'} live"
     return (
         f"{alike} of {len(found.days)} days decided alike; {right} of {len(sized)} entries of the "
-        f"same size when fed the same price, equity and VIX; return {found.live_return:+.2%} live, "
-        f"{found.backtest_return:+.2%} in the backtest{fills}."
+        f"same size when fed the same price, equity and VIX{by_margin}; return "
+        f"{found.live_return:+.2%} live, {found.backtest_return:+.2%} in the backtest{fills}."
     )
 
 

@@ -244,6 +244,26 @@ def test_a_person_who_sells_is_named() -> None:
     assert (found.live, found.why) == ("BULL: flatten", "a person sold")
 
 
+def test_an_entry_made_smaller_by_margin_is_the_same_decision_and_says_so() -> None:
+    def clamped(said: Said) -> list[Said]:
+        now, message = said
+        if isinstance(message, m.Entered) and message.day == FIRST:
+            why = "the account is not proven portfolio margin"
+            smaller = msgspec.structs.replace(message, shares=message.shares * 2 // 3)
+            return [(now, m.EntryClamped(FIRST, 3.0, 2.0, why)), (now, smaller)]
+        return [said]
+
+    found = compare(*recorded(clamped))
+
+    first = row(found, FIRST)
+    assert first.same
+    assert (first.sized, first.clamped) == ((), 1)
+    assert "margin: the account is not proven portfolio margin" in first.why
+    assert row(found, STOPPED).clamped == 0
+    assert found.sizes_agree
+    assert "(1 more made smaller by margin)" in sentence(found)
+
+
 def test_another_tier_of_the_vix_is_told_with_both_levels() -> None:
     found = row(compare(*recorded(vix=13.5, live_vix=14.5)), FIRST)
 
