@@ -20,10 +20,10 @@ RUN_OPTIONS := \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test simulate check bench fuzz chaos latency docs figures lock clean
+.PHONY: help setup run test simulate check bench bench-venvs fuzz chaos latency docs figures lock clean
 
 help: ## print the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: $(READY) ## make .venv from requirements.lock, once
 
@@ -59,6 +59,9 @@ chaos: $(READY) ## real processes under fire: MINUTES=10 SEED=n
 
 latency: $(READY) ## breach to exit order at the broker, in seconds: BREACHES=1000, collected in pieces
 	@$(BIN)/python -m bench.breach --breaches $(or $(BREACHES),1000)
+
+bench-venvs: $(READY) ## the yardsticks' own environments, which `make bench` makes when it needs them
+	$(BIN)/python -m bench.environments
 
 docs: $(READY) ## renew the generated tables in README.md and docs/
 	$(BIN)/python -m services.tables

@@ -3,6 +3,7 @@
 python -m bench               all of them
 python -m bench 6 8           only these numbers
 python -m bench --save        also writes the table into docs/performance.md
+python -m bench 6 8 --save    the rows of these numbers
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ TABLES = (
     "takeover",
     "cold_start",
     "memory",
+    "event_backtest",
+    "compiled_backtest",
 )
 
 
@@ -42,10 +45,12 @@ def results(numbers: set[int], effort: Effort) -> Iterator[Result]:
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="ratios, never times")
     parser.add_argument("numbers", nargs="*", type=int, help="targets to measure; all when none")
-    parser.add_argument("--save", action="store_true", help="write docs/performance.md's table")
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="write docs/performance.md's table, or these numbers' rows of it",
+    )
     options = parser.parse_args(arguments)
-    if options.save and options.numbers:
-        parser.error("--save writes the whole table: give no numbers with it")
     started = time.monotonic()
     print(f"Python {platform.python_version()}, {platform.machine()}: median of the rounds' ratios")
     taken = []
@@ -55,7 +60,8 @@ def main(arguments: list[str]) -> None:
     met = sum(isinstance(result, Figure) and result.met for result in taken)
     print(f"{met} of {len(taken)} figures met, {time.monotonic() - started:.0f} s")
     if options.save:
-        report.save(Path(__file__).resolve().parent.parent / "docs/performance.md", taken)
+        page = Path(__file__).resolve().parent.parent / "docs/performance.md"
+        report.save(page, taken, keep_others=bool(options.numbers))
 
 
 if __name__ == "__main__":

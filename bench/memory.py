@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import peers
+from bench import environments, peers
 from bench.ratio import Effort, NotMeasured, Result, Target, compare
 from bench.stop_monitor import environment
 from common.topology import EXECUTOR, FEED, GATEWAY, RISK, SIGNAL
@@ -27,17 +27,11 @@ WHOLE = Target(11, "USS, five services, standby and supervisord", "idle nautilus
 TARGETS = (PLAIN, BROKER, WHOLE)
 
 ROOT = Path(__file__).resolve().parent.parent
-VENV = ROOT / ".bench-venvs/nautilus"
-REQUIREMENTS = ROOT / "bench/nautilus-requirements.txt"
 WITHOUT_BROKER = (SIGNAL, RISK, EXECUTOR)
 FIVE = (FEED, GATEWAY, *WITHOUT_BROKER)
 SUPERVISORD = "supervisor.supervisord"
 WARM_UP_S = 15.0  # connected, history read, the first prices judged
 START_S_MAX = 60.0
-
-
-class NotInstalledError(Exception):
-    """nautilus_trader cannot be installed here; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +65,7 @@ def measure(effort: Effort) -> list[Result]:
         results: list[Result] = [*compare(own, effort)]
         try:
             node = stack.enter_context(_nautilus_node())
-        except NotInstalledError as reason:
+        except environments.NotInstalledError as reason:
             return [*results, NotMeasured(WHOLE, str(reason))]
 
         def whole() -> dict[Target, tuple[float, float]]:
@@ -154,22 +148,6 @@ def _waiting(command: list[str]) -> Iterator[int]:
 @contextmanager
 def _nautilus_node() -> Iterator[int]:
     """An idle live node; its environment is made on demand. NotInstalledError."""
-    python = VENV / "bin/python"
-    if not (VENV / "ready").exists():
-        _install(python)
+    python = environments.python_of("nautilus")
     with _waiting([str(python), str(ROOT / "bench/nautilus_node.py")]) as pid:
         yield pid
-
-
-def _install(python: Path) -> None:
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    steps = (
-        [sys.executable, "-m", "venv", str(VENV)],
-        [*pip, "--only-binary", ":all:", "--requirement", str(REQUIREMENTS)],
-    )
-    for step in steps:
-        done = subprocess.run(step, capture_output=True, text=True, check=False)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise NotInstalledError(f"nautilus_trader: {last[:100]}")
-    (VENV / "ready").touch()

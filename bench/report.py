@@ -21,31 +21,45 @@ def line(result: Result) -> str:
     return f"{head} {figure:<24} {limit} {_verdict(result):<7} x {target.yardstick}"
 
 
-def save(page: Path, results: list[Result]) -> None:
-    """Puts the table between the page's two markers; ValueError when they are not there."""
+def save(page: Path, results: list[Result], *, keep_others: bool = False) -> None:
+    """Puts the table between the page's two markers; ValueError when they are not there.
+
+    `keep_others`: rows of numbers that were not measured stay as they are.
+    """
     text = page.read_text()
     before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{page}: the markers {BEGIN} and {END} are missing")
-    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    head, rows = table(results)
+    if keep_others:
+        measured = {result.target.number for result in results}
+        known = old.strip().splitlines()[len(head) :]
+        rows += [row for row in known if _row_number(row) not in measured]
+    lines = "\n".join([*head, *sorted(rows, key=_row_number)])
+    page.write_text(f"{before}{BEGIN}\n{lines}\n{END}{after}")
 
 
-def table(results: list[Result]) -> str:
-    """A Markdown table, one row a figure."""
-    rows = [
+def table(results: list[Result]) -> tuple[list[str], list[str]]:
+    """The head of a Markdown table, and its rows, one a figure."""
+    head = [
         "| # | what | in multiples of | figure | min..max | target | |",
         "|---|---|---|---|---|---|---|",
     ]
+    rows = []
     for result in results:
         target = result.target
-        head = f"| {target.number} | {target.what} | {target.yardstick} |"
+        first = f"| {target.number} | {target.what} | {target.yardstick} |"
         if isinstance(result, NotMeasured):
-            rows.append(f"{head} | | {_limit(target)} | not measured: {result.reason} |")
+            rows.append(f"{first} | | {_limit(target)} | not measured: {result.reason} |")
         else:
             figure = f"{_number(result.median)} | {_range(result)}"
-            rows.append(f"{head} {figure} | {_limit(target)} | {_verdict(result)} |")
-    return "\n".join(rows)
+            rows.append(f"{first} {figure} | {_limit(target)} | {_verdict(result)} |")
+    return head, rows
+
+
+def _row_number(row: str) -> int:
+    return int(row.split("|")[1])
 
 
 def _limit(target: Target) -> str:

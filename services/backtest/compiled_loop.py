@@ -93,13 +93,19 @@ for _rule in COMPILED_RULES:
 
 
 def _emas(closes_usd: Floats, spans: Ints) -> Floats:
-    """The EMA of each span at each close: (spans, closes)."""
+    """The EMA of each span at each close: (spans, closes).
+
+    Two at a time: each step of one waits for its last, so another fits between.
+    """
     emas = np.empty((len(spans), len(closes_usd)))
-    for k in range(len(spans)):
-        ema = closes_usd[0]
+    for k in range(0, len(spans), 2):
+        other = min(k + 1, len(spans) - 1)
+        one_ema = other_ema = closes_usd[0]
         for s in range(len(closes_usd)):
-            ema = rules.ema_step(ema, closes_usd[s], spans[k])
-            emas[k, s] = ema
+            one_ema = rules.ema_step(one_ema, closes_usd[s], spans[k])
+            other_ema = rules.ema_step(other_ema, closes_usd[s], spans[other])
+            emas[k, s] = one_ema
+            emas[other, s] = other_ema
     return emas
 
 

@@ -81,6 +81,19 @@ def test_saving_changes_the_page_between_its_markers_only(tmp_path: Path) -> Non
     assert "old" not in text
 
 
+def test_saving_some_numbers_leaves_the_rows_of_others_as_they_were(tmp_path: Path) -> None:
+    page = tmp_path / "performance.md"
+    page.write_text(f"{report.BEGIN}\n{report.END}\n")
+    report.save(page, [Figure(AT_LEAST, (0.5,), spread=1.0), Figure(AT_MOST, (1.5,), spread=1.0)])
+
+    report.save(page, [Figure(AT_MOST, (1.75,), spread=1.0)], keep_others=True)
+
+    rows = page.read_text().splitlines()[3:-1]
+    assert [row[:4] for row in rows] == ["| 1 ", "| 6 "]
+    assert "1.75" in rows[0]
+    assert "0.50" in rows[1]
+
+
 def test_a_page_without_markers_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text("mine")

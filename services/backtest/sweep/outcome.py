@@ -10,7 +10,7 @@ import numpy as np
 
 from services.backtest.history import History
 from services.backtest.metrics import Metrics, metrics_of
-from services.backtest.sheet import Floats, lay_out
+from services.backtest.sheet import Floats, Sheet, lay_out
 from services.backtest.sweep import cells, local
 from services.backtest.sweep.cells import Ground, Piece
 from services.backtest.sweep.grid import Grid, document
@@ -46,7 +46,16 @@ def sweep(
     done: Callable[[int], object] = lambda _cells: None,
 ) -> Outcome:
     """Every cell of the grid; `done` hears how many cells were finished each time."""
-    sheet = lay_out(history, grid.base)
+    return sweep_sheet(lay_out(history, grid.base), grid, engine, done)
+
+
+def sweep_sheet(
+    sheet: Sheet,
+    grid: Grid,
+    engine: Engine = local.run,
+    done: Callable[[int], object] = lambda _cells: None,
+) -> Outcome:
+    """The same on a sheet that is laid out already."""
     figures = np.empty((len(grid), len(Metrics._fields)))
     for piece, found in engine(cells.prepare(grid, sheet), list(cells.pieces(grid))):
         figures[piece.first : piece.first + len(found)] = found
