@@ -55,7 +55,7 @@ ROUNDS_MAX = 5  # of the sweeps: a yardstick's takes seconds
 def measure(effort: Effort) -> list[Result]:
     bars = effort.samples(BARS)
     with peers.run_folder() as folder, ExitStack() as stack:
-        daily, days = market.daily_sheet(bars, CALM), market.daily_sheet(effort.samples(DAYS))
+        daily, days = market.daily_sheet(bars, CALM), market.daily_sheet(DAYS)
         found: list[Result] = [*compare(_beside_loop(daily, days), effort)]
         try:
             single = stack.enter_context(rivals.rival("vectorbt", market.save(daily, folder, bars)))
@@ -107,9 +107,9 @@ def _beside_loop(daily: Sheet, days: Sheet) -> Round:
     grid = Grid(Options(), FAST, (125, 150), (0.02,), (1.0,), (TABLE,), VIX_BELOW)
     ground, (piece, *_) = cells.prepare(grid, days), cells.pieces(grid)
     cells.run(ground, piece)
-    for sheet in (days, minutes):
-        if not len(compiled_path.run_arrays(sheet, Options()).trades):
-            raise ValueError("nothing is traded, so nothing is measured")
+    compiled_path.run_arrays(minutes, Options())
+    if not len(compiled_path.run_arrays(days, Options()).trades):
+        raise ValueError("nothing is traded, so nothing is measured")
 
     def round_() -> Mapping[Target, tuple[float, float]]:
         loop_s = _seconds(lambda: _loop(daily))
