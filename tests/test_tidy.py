@@ -24,7 +24,10 @@ HOMES: dict[str, tuple[str, ...]] = {
     "ib_insync": ("common/tws/", "services/trader/doctor/", "bench/", "tests/"),
     "ib_async": ("tests/",),
     "eventkit": ("common/tws/", "tests/"),
-    "pandas": ("common/calendar.py", "services/sim_tws/market/", "services/backtest/", "tests/"),
+    "pandas": (
+        "common/calendar.py", "services/sim_tws/market/", "services/backtest/",
+        "bench/yardsticks/", "tests/",
+    ),
     "exchange_calendars": (
         "common/calendar.py", "services/sim_tws/market/sessions.py", "services/pacer.py",
         "services/backtest/", "tests/",
