@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from common.parent import die_with_parent
 from tests.chaos import blows, disk, market, report
 from tests.chaos.compare import Fought, compared
 from tests.chaos.report import Result
@@ -52,27 +53,41 @@ def main(arguments: list[str]) -> int:
     chosen = options.parse_args(arguments)
     if not 0 < chosen.minutes <= MINUTES_MAX:
         options.error(f"--minutes lies between 0 and {MINUTES_MAX:g}")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     if chosen.folder is None:
-        folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-        size_mb = DISK_MB + int(DISK_MB_PER_MINUTE * chosen.minutes)
-        inside = [*arguments, "--folder", str(folder)]
-        failed = disk.run_inside("tests.chaos", inside, folder / "var", size_mb)
-        if failed:
-            say(f"kept: {folder}: var/sim/*/log, var/sim/*/journal, wire-0.msgpack, terminal-*.txt")
-            say(f"look: XDG_RUNTIME_DIR={folder} TRADER_VAR={folder}/var .venv/bin/trader status")
-        else:
-            shutil.rmtree(folder)
-        return failed
+        return in_a_folder_of_its_own(arguments, chosen.minutes)
+    die_with_parent(os.getppid())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     place, no_disk = disk.given()
-    result = run(chosen.folder, chosen.minutes, chosen.seed, place, no_disk)
-    Console(width=100).print(report.table(result))
-    for line in report.details(result):
-        say(line)
-    held = result.held and result.proved
-    if not held and place is not None:
-        disk.keep(place)
+    held = False
+    try:
+        result = run(chosen.folder, chosen.minutes, chosen.seed, place, no_disk)
+        Console(width=100).print(report.table(result))
+        for line in report.details(result):
+            say(line)
+        held = result.held and result.proved
+    finally:
+        if not held and place is not None:
+            disk.keep(place)
     return 0 if held else 1
+
+
+def in_a_folder_of_its_own(arguments: list[str], minutes: float) -> int:
+    """The whole run, with a small disk where that is allowed; the folder stays when it failed."""
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    size_mb = DISK_MB + int(DISK_MB_PER_MINUTE * minutes)
+    inside = [*arguments, "--folder", str(folder)]
+    try:
+        failed = disk.run_inside("tests.chaos", inside, folder / "var", size_mb)
+    except KeyboardInterrupt:
+        shutil.rmtree(folder, ignore_errors=True)
+        say("interrupted: nothing was compared")
+        return 1
+    if not failed:
+        shutil.rmtree(folder)
+        return 0
+    say(f"kept: {folder}: var/sim/*/log, var/sim/*/journal, wire-0.msgpack, terminal-*.txt")
+    say(f"look: XDG_RUNTIME_DIR={folder} TRADER_VAR={folder}/var .venv/bin/trader status")
+    return failed
 
 
 def run(folder: Path, minutes: float, seed: int, place: Path | None, no_disk: str) -> Result:

@@ -42,7 +42,7 @@ def keep(disk: Path) -> None:
     """Puts what lies on the disk where the outside can see it."""
     beside = disk.with_name(f"{disk.name}.kept")
     shutil.copytree(disk, beside, symlinks=True, ignore=shutil.ignore_patterns("reserve", "filler"))
-    subprocess.run(["umount", str(disk)], check=True)
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # the last process may just die
     disk.rmdir()
     beside.rename(disk)
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,6 +20,7 @@ from common.clock import NEW_YORK, SECOND_NS, ReplayClock
 from common.core.vigil import Process
 from common.lock import holder
 from common.messages import Now
+from common.parent import die_with_parent
 from common.running import Running
 from common.supervision import Supervisor, SupervisorError
 from services.sim_tws import control
@@ -103,6 +105,8 @@ class System:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                # A test run that is killed leaves nothing behind.
+                preexec_fn=partial(die_with_parent, os.getpid()),  # noqa: PLW1509 - no thread runs here
             )
 
     # What it says
