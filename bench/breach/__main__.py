@@ -67,7 +67,7 @@ def main(arguments: list[str]) -> int:
 
 def missing(wanted: Counter[Case], samples: list[sample.Sample]) -> list[Case]:
     """What is still to be measured, in an order that spreads each case over the run."""
-    left = wanted - Counter((s.harm, s.process) for s in samples)
+    left = wanted - Counter((s.harm, s.process) for s in samples if not s.starved)
     todo = sorted(left.elements())
     random.Random(len(samples)).shuffle(todo)
     return todo
@@ -77,7 +77,8 @@ def say(taken: sample.Sample) -> None:
     case = f"{taken.process} {taken.harm}".strip()
     order = f"order after {taken.order_s:.2f} s" if taken.order_s is not None else "no order"
     told = f", BREACHED after {taken.breached_s:.2f} s" if taken.breached_s is not None else ""
-    sys.stdout.write(f"{case}: {order}{told}\n")
+    starved = f", starved: {taken.starved}" if taken.starved else ""
+    sys.stdout.write(f"{case}: {order}{told}{starved}\n")
     sys.stdout.flush()
 
 

@@ -40,6 +40,7 @@ WATCH_S = 25.0  # after a breach: the order or BREACHED must have come long befo
 RUN_UP_NS = 2 * SECOND_NS  # market at speed 1 before the breach
 HURT_BEFORE_NS = 300 * 1_000_000
 SETTLE_S_MAX = 120.0
+ASKED_MAX = 5
 RECORD_BYTES_MAX = 1 << 30
 
 STOP_MONITORS = (topology.RISK, topology.RISK_STANDBY)
@@ -129,6 +130,7 @@ def _breach(
         return None
     breach_ns = first_below(prices, session, equity.stop_price_usd)
     list(tail.new())
+    before = _pids(supervisor)
     pid = _pid(supervisor, drive.run_dir, process) if harm != HEALTHY else 0
     host_at = drive.run_free(breach_ns + int((WATCH_S + 5) * SECOND_NS))
     broken_ns = host_at(breach_ns)
@@ -142,6 +144,9 @@ def _breach(
         state = drive.risk
         if breached_ns is None and state is not None and state.breached:
             breached_ns = host_ns()
+    starved = sorted(
+        name for name, now in _pids(supervisor).items() if before[name] not in {now, pid}
+    )
     if pid and harm == "hung" and process == topology.WATCHDOG:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)  # nobody else would end it
@@ -151,6 +156,7 @@ def _breach(
         order_s=None if order_ns is None else round((order_ns - broken_ns) / SECOND_NS, 4),
         breached_s=None if breached_ns is None else round((breached_ns - broken_ns) / SECOND_NS, 4),
         load=round(os.getloadavg()[0], 2),
+        starved=", ".join(starved),
     )
 
 
@@ -200,9 +206,17 @@ def _day(session: SessionTimes) -> date:
     return datetime.fromtimestamp(session.open_ns / SECOND_NS, NEW_YORK).date()
 
 
+def _pids(supervisor: Supervisor) -> dict[str, int]:
+    """Per program; SupervisorError when supervisord stays silent."""
+    for _ in range(ASKED_MAX):
+        with suppress(SupervisorError):  # on a busy machine it may be late
+            return {row.name: row.pid for row in supervisor.processes()}
+    return {row.name: row.pid for row in supervisor.processes()}
+
+
 def _pid(supervisor: Supervisor, run_dir: Path, name: str) -> int:
     """Of the stop monitor's two copies the one at work is risk_monitor, the other the standby."""
-    rows = {row.name: row.pid for row in supervisor.processes()}
+    rows = _pids(supervisor)
     if name not in STOP_MONITORS:
         return rows[name]
     at_work = int(holder(run_dir / f"{topology.RISK}.lock"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -69,4 +70,11 @@ def test_the_table_has_a_row_for_each_case_the_healthy_one_first() -> None:
     shown = sample.table([taken(None, 0.5), taken(1.0), taken(0.1, harm=HEALTHY)])
     rows = shown.splitlines()[2:]
     assert [row.split(" | ")[0] for row in rows] == ["| healthy", "| market_feed killed"]
-    assert "| 2 | 1.00 | 1.00 | 1.00 | 1 | kept |" in rows[1]
+    assert "| 2 | 1.00 | 1.00 | 1.00 | 1 | kept | 0 |" in rows[1]
+
+
+def test_a_breach_in_which_other_processes_were_starved_is_counted_and_not_judged() -> None:
+    starved = replace(taken(None), starved="broker_gateway")
+    (row,) = sample.table([taken(1.0), starved]).splitlines()[2:]
+    assert "| 1 | 1.00 | 1.00 | 1.00 | 0 | kept | 1 |" in row
+    assert missing(Counter({("killed", "market_feed"): 1}), [starved])
