@@ -104,7 +104,8 @@ def _backtest(
     if report is not None:
         _write(report, _report(chosen, history, result))
     if as_json:
-        show_json(research_tables.result_as_json(result))
+        written = {"report": str(report)} if report is not None else {}
+        show_json(research_tables.result_as_json(result) | written)
         return ExitCode.OK
     show(research_tables.result_on_screen(result))
     if report is not None:

@@ -113,7 +113,7 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert len(output.splitlines()) == 1
 
 
-def test_a_report_is_the_same_file_by_either_command_and_overwrites_only_when_told(
+def test_a_report_is_the_same_by_either_command_and_path_and_overwrites_only_when_told(
     data: Path, tmp_path: Path
 ) -> None:
     one, other = tmp_path / "one.html", tmp_path / "other.html"
@@ -126,7 +126,9 @@ def test_a_report_is_the_same_file_by_either_command_and_overwrites_only_when_to
     assert "--force overwrites it" in output
     assert one.read_text(encoding="utf-8") == "older"
     assert ask("report", *about, "--out", str(one), "--force")[0] == 0
-    assert ask("backtest", *about, "--report", str(other))[0] == 0
+    code, output = ask("backtest", *about, "--report", str(other), "--path", "event", "--json")
+    assert code == 0
+    assert json.loads(output)["report"] == str(other)
     assert one.read_bytes() == other.read_bytes()
 
 

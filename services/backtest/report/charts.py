@@ -32,6 +32,8 @@ LEFT_IN, BELOW_IN = 0.72, 0.42  # room for the axes' words
 COLOURS = ("#0072B2", "#555555", "#D55E00", "#009E73")
 DASHES = ("-", "--", "-.", ":")
 STYLE: dict[Any, Any] = {
+    # A person's own matplotlibrc must not change the page.
+    **{key: value for key, value in mpl.rcParamsDefault.items() if key != "backend"},
     "svg.fonttype": "none",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -64,7 +66,7 @@ def equity(lines: Sequence[Line], label: str, luck: Luck | None = None) -> str:
     with mpl.rc_context(STYLE):
         figure, (axes,) = _figure((3.9,))
         if luck is not None:
-            low, middle, high = luck.band_usd
+            low, middle, high = (_above_zero(line) for line in luck.band_usd)
             name = f"{PERCENTILES[0]:g} to {PERCENTILES[2]:g} % of {luck.resamples:,} resamples"
             week = slice(None, None, BAND_STEP)
             days = _x(luck.days)
@@ -75,7 +77,7 @@ def equity(lines: Sequence[Line], label: str, luck: Luck | None = None) -> str:
             axes.plot(days, middle, color=COLOURS[0], linestyle=":", label="their median")
         for at, line in enumerate(lines):
             axes.plot(
-                _x(line.days), np.where(line.values > 0.0, line.values, np.nan),
+                _x(line.days), _above_zero(line.values),
                 color=COLOURS[at], linestyle=DASHES[at], label=line.name,
             )  # fmt: skip
         axes.set_yscale("log")
@@ -149,6 +151,11 @@ def _figure(heights_in: Sequence[float]) -> tuple[Figure, list[Axes]]:
 def _x(days: Sequence[date]) -> Any:
     """Days as matplotlib's time axis has them."""
     return np.array(days, dtype="datetime64[D]")
+
+
+def _above_zero(values: Floats) -> Floats:
+    """What a log axis can show; a gap where nothing is left."""
+    return np.where(values > 0.0, values, np.nan)
 
 
 def _dollars(axes: Axes) -> None:
