@@ -155,14 +155,20 @@ def _settings(port: int | None) -> Settings:
 
 
 def _simulated_port() -> int | None:
-    """The simulated TWS's port while one is running alone."""
+    """The port of the simulated TWS, where one runs; None where none does."""
     from services.trader.doctor.host import simulated_port  # noqa: PLC0415  (slow to load)
 
     try:
         system = find.running_system(running.var_root(), None)
     except CommandError:
         return None
-    return simulated_port(system) or None
+    if system.broker != "sim":
+        return None
+    port = simulated_port(system)
+    if not port:
+        reason = "the running simulation does not say its TWS's port yet"
+        raise CommandError(ExitCode.NOT_RUNNING, f"{reason}: try again, or give --port")
+    return port
 
 
 def _kinds(bars: str, data: Path) -> list[str]:

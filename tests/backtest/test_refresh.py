@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -14,6 +15,7 @@ import msgpack
 import pytest
 from typer.testing import CliRunner
 
+from common.running import Running, write
 from common.settings import Broker, Settings
 from common.tws import connection
 from common.tws.history import PastBars
@@ -280,6 +282,24 @@ def test_without_a_tws_the_port_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert code == 3
     assert "nothing listens on 127.0.0.1 port 1: start TWS or IB Gateway" in output
+
+
+def test_a_running_simulation_that_does_not_say_its_port_is_not_taken_for_a_tws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    monkeypatch.setenv("TRADER_VAR", str(tmp_path))
+    system = Running(
+        mode="sim", broker="sim", run_dir=str(run_dir), var_dir=str(tmp_path), pid=os.getpid(),
+        started="2025-06-02T09:25:00+00:00",
+    )  # fmt: skip
+    write(tmp_path / "sim", system)
+
+    result = CliRunner().invoke(app, ["history", "--data", str(tmp_path / "data")])
+
+    assert result.exit_code == 3
+    assert "does not say its TWS's port yet: try again, or give --port" in result.output
 
 
 @pytest.mark.parametrize(
