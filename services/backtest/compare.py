@@ -9,7 +9,7 @@ buy the same number of shares.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -89,7 +89,7 @@ class NothingToCompareError(Exception):
     """The run holds no day that a backtest could be compared with; the text says why."""
 
 
-def compare(recording: Recording, risk: Sequence[Said], *, fine: bool = True) -> Comparison:
+def compare(recording: Recording, risk: Iterable[Said], *, fine: bool = True) -> Comparison:
     """The run's decisions and those of its backtest, session by session.
 
     `fine`: along the prices that the system heard, minute by minute; else by daily bars alone, as
@@ -256,8 +256,7 @@ def _why(recording: Recording, live: Decided, back: Decided, apart_since: date |
 
 def _near_the_stop(recording: Recording, live: Decided, back: Decided) -> str:
     """How far the lowest price stayed from both levels."""
-    prices = recording.quotes.get(live.day, [])
-    lowest = min((mark for _, mark in prices), default=0.0)
+    lowest = recording.lowest_usd(live.day)
     levels = [step.level_usd for step in (*live.stops, *back.stops)]
     stopped = "the live system" if len(live.stops) > len(back.stops) else "the backtest"
     cleared = f"; {live.cleared}" if live.cleared else ""
@@ -272,7 +271,7 @@ def _left_out(recording: Recording, begin: date) -> list[str]:
     for day in sorted(recording.sessions):
         if day in whole and day < begin:
             found.append(f"{day}: began with a position from before the recording")
-        elif day not in whole and day in recording.quotes:
+        elif day not in whole and day in recording.minutes:
             found.append(f"{day}: not followed to its end")
     return found
 

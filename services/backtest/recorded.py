@@ -34,6 +34,7 @@ from services.sim_tws.market.interface import SessionTimes
 from services.sim_tws.market.session_path import PriceBar
 
 BAR_S = 60
+Marks = tuple[float, float, float, float]
 FULL_DAY_S = 23_400
 
 
@@ -41,7 +42,8 @@ FULL_DAY_S = 23_400
 class Recording:
     """What the journals of signal_engine and risk_monitor told, by session.
 
-    `quotes`: (market time, mark in USD) within each session, in order. `vix`: the same of the VIX.
+    `minutes`: by minute of the session the first, highest, lowest and last mark, USD. `vix`: market
+    time and level, in order.
     """
 
     settings: Settings
@@ -49,7 +51,7 @@ class Recording:
     sessions: dict[date, Session] = field(default_factory=dict)
     bars: dict[date, DailyBar] = field(default_factory=dict)
     opens: dict[date, float] = field(default_factory=dict)
-    quotes: dict[date, list[tuple[int, float]]] = field(default_factory=dict)
+    minutes: dict[date, dict[int, Marks]] = field(default_factory=dict)
     vix: dict[date, list[tuple[int, float]]] = field(default_factory=dict)
     baselines: dict[date, BaselineSet] = field(default_factory=dict)
     summaries: dict[date, DaySummary] = field(default_factory=dict)
@@ -77,7 +79,7 @@ class Recording:
             match message:
                 case Quote(mark_usd=mark) if session is not None:
                     if session.open_ns <= now.market_ns < session.close_ns:
-                        self.quotes.setdefault(session.day, []).append((now.market_ns, mark))
+                        self._take_mark(session, now.market_ns, mark)
                 case Session():
                     session = message
                     self.sessions[message.day] = message
@@ -94,13 +96,23 @@ class Recording:
                 case Started(settings_json=text):
                     self.settings = settings_file.from_json(text)
 
+    def _take_mark(self, session: Session, market_ns: int, mark: float) -> None:
+        minute = (market_ns - session.open_ns) // (BAR_S * SECOND_NS)
+        of_day = self.minutes.setdefault(session.day, {})
+        first, high, low, _ = of_day.get(minute, (mark, mark, mark, mark))
+        of_day[minute] = (first, max(high, mark), min(low, mark), mark)
+
+    def lowest_usd(self, day: date) -> float:
+        """The lowest mark that was judged; 0 without any."""
+        return min((low for _, _, low, _ in self.minutes.get(day, {}).values()), default=0.0)
+
     @property
     def whole_days(self) -> list[date]:
         """Sessions that were followed to their end, with an official bar and prices in between."""
         return sorted(
             day
             for day in self.summaries
-            if day in self.bars and day in self.sessions and day in self.quotes
+            if day in self.bars and day in self.sessions and day in self.minutes
         )
 
     @property
@@ -173,11 +185,7 @@ class Recording:
 
     def _bars(self, day: date) -> tuple[PriceBar, ...]:
         """The judged prices of a session, a bar for each minute that had any."""
-        open_ns = self.sessions[day].open_ns
-        minutes: dict[int, list[float]] = {}
-        for at_ns, mark in self.quotes[day]:
-            minutes.setdefault((at_ns - open_ns) // (BAR_S * SECOND_NS), []).append(mark)
         return tuple(
-            PriceBar(minute * BAR_S, BAR_S, marks[0], max(marks), min(marks), marks[-1], 0.0)
-            for minute, marks in sorted(minutes.items())
+            PriceBar(minute * BAR_S, BAR_S, *marks, 0.0)
+            for minute, marks in sorted(self.minutes[day].items())
         )

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common import rejudge, running, topology
-from common.messages import DailyHistory, Message, Now
+from common.messages import DailyHistory, Message, Now, Quote
 from services.trader import find, journals
 from services.trader.exit_codes import CommandError, ExitCode
 from services.trader.output import show, show_json
@@ -72,10 +72,10 @@ def compared(var_dir: Path, *, fine: bool = True) -> Comparison:
         raise comparing.NothingToCompareError("no journal of risk_monitor")
     state = rejudge.state_of(rejudge.decider_of(topology.RISK), journals.header(known[0]))
     recording = Recording(settings=state.settings)
-    risk = list(_said(var_dir, topology.RISK))
     recording.take_signal(_said(var_dir, topology.SIGNAL))
-    recording.take_risk(risk)
-    return comparing.compare(recording, risk, fine=fine)
+    recording.take_risk(_said(var_dir, topology.RISK))
+    decided = (said for said in _said(var_dir, topology.RISK) if not isinstance(said[1], Quote))
+    return comparing.compare(recording, decided, fine=fine)
 
 
 def _said(var_dir: Path, service: str) -> Iterator[Said]:
