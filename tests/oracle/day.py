@@ -22,6 +22,7 @@ class Breach:
     ns: int
     host_ns: int
     answered: bool = False
+    answered_host_ns: int = 0
 
 
 @dataclass(slots=True)

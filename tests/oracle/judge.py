@@ -102,6 +102,7 @@ class Judge:
         self._traded: set[Key] = set()
         self._missed: list[date] = []
         self._stop_host_s: list[float] = []
+        self._breaches: list[Breach] = []
 
     def verdict(self, passed: Iterable[f.Fact], gateway_starts: int) -> Verdict:
         for fact in passed:
@@ -122,7 +123,8 @@ class Judge:
             stop_host_s=tuple(self._stop_host_s),
             connections={client: len(seen) for client, seen in self._connections.items()},
         )
-        return Verdict(tuple(self._violations), tuple(self._ledger.executions.values()), figures)
+        executions = tuple(self._ledger.executions.values())
+        return Verdict(tuple(self._violations), executions, figures, tuple(self._breaches))
 
     def _hear(self, fact: f.Fact) -> None:  # noqa: C901, PLR0912 - one line per kind of fact
         match fact:
@@ -221,7 +223,8 @@ class Judge:
             day.stop_may_fire = True
         if day.breach is None and day.baseline.truly_broken(quote, cash_usd, shares):
             selling = self._orders.shares_in_sales() > 0
-            day.breach = Breach(tick.ns, tick.host_ns, answered=selling)
+            day.breach = Breach(tick.ns, tick.host_ns, selling, tick.host_ns if selling else 0)
+            self._breaches.append(day.breach)
 
     def _on_executed(self, execution: f.Executed) -> None:
         if not self._ledger.executed(execution):
@@ -362,7 +365,7 @@ class Judge:
         if day is not None:
             day.sold = True
             if day.breach is not None and not day.breach.answered:
-                day.breach.answered = True
+                day.breach.answered, day.breach.answered_host_ns = True, order.host_ns
                 self._stop_host_s.append((order.host_ns - day.breach.host_ns) / f.SECOND_NS)
 
     def _may_trade(self, order: f.Placed) -> bool:

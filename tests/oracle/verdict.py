@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+from tests.oracle.day import Breach
 from tests.oracle.facts import Executed
 from tests.oracle.sessions import new_york_text
 
@@ -44,11 +45,13 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`executions`: each once, corrections in place of what they correct, in order."""
+    """`executions`: each once, corrections in place of what they correct, in order; `breaches`:
+    every true breach, and when a sale answered it."""
 
     violations: tuple[Violation, ...]
     executions: tuple[Executed, ...]
     figures: Figures
+    breaches: tuple[Breach, ...] = ()
 
     def text(self) -> str:
         """The violations a line each, for an assertion's message."""

@@ -19,14 +19,15 @@ from common.messages import Flatten, Halt, Resume
 from common.tws.link_messages import TwsError
 from services.sim_tws.orders import Ticket
 from tests.simulation.market import ENTRY_NS
+from tests.simulation.process import PERSON, Process
 from tests.simulation.timeline import Act, seconds
 from tests.simulation.tws import DATA_CLIENT, LINK_BACK, LINK_BACK_LOST, LINK_LOST, ORDERS_CLIENT
 
 if TYPE_CHECKING:
-    from tests.simulation.process import Process
     from tests.simulation.world import World
 
 NEVER_NS = 1 << 62
+HALT_KEY, RESUME_KEY = "halt-", "resume-"
 RESTART_S = (0.8, 2.0)
 WATCHDOG_S = (3.0, 4.0)
 CALM_S = 2.0
@@ -53,7 +54,6 @@ class Nemesis:
         self.trouble: list[tuple[str, int, int]] = []
         """Every fault with its host instants, the mending included."""
         self.flattened = self.traded_by_hand = False
-        self.halted_ns: int | None = None
         self._standing: list[Act] = []
         self._killed_for_good: set[str] = set()
         if faults:
@@ -454,29 +454,28 @@ class Nemesis:
     # --- the person ----------------------------------------------------------------------------
 
     def _person_halts(self) -> Harm:
-        self._ask(
-            lambda key: Halt(key, 0, "the person", "a test"), (topology.RISK, topology.GATEWAY)
-        )
+        both = (topology.RISK, topology.GATEWAY)
+        self._ask(lambda now: Halt(f"{HALT_KEY}{now}", 0, "the person", "a test"), both)
         return self.chance.uniform(3, 20), lambda: self._ask(
-            lambda key: Resume(key, 0, "the person"), (topology.RISK, topology.GATEWAY)
+            lambda now: Resume(f"{RESUME_KEY}{now}", 0, "the person"), both
         )
 
     def _person_flattens(self) -> Harm:
         self.flattened = True
-        self._ask(lambda key: Flatten(key, 0, "the person"), (topology.RISK,))
+        self._ask(lambda now: Flatten(f"flatten-{now}", 0, "the person"), (topology.RISK,))
         return NOTHING
 
-    def _ask(self, command: Callable[[str], Any], answerers: tuple[str, ...]) -> None:
+    def _ask(self, command: Callable[[int], Any], answerers: tuple[str, ...]) -> None:
         """As the command line asks: both, once."""
         for answerer in answerers:
             process = self.world.processes[answerer]
             envelope: wire.Envelope[Any] = wire.Envelope(
                 wire.WIRE_VERSION, topology.TRADER, 1, 0, 0, self.world.clock_ns(),
-                command(f"person-{self.world.timeline.host_ns}"),
+                command(self.world.timeline.host_ns),
             )  # fmt: skip
             if process.up and not process.paused:
                 now_ns = self.world.timeline.host_ns
-                process.deliver(now_ns, "command", b"trader 1", wire.encode(envelope))
+                process.deliver(now_ns, "command", PERSON, wire.encode(envelope))
 
 
 POINTS = (

@@ -27,6 +27,7 @@ BEAT_NS = seconds(0.5)
 DISK_NS = seconds(5)
 FREE_MB = 10_000.0
 BUILD = "simulated"
+PERSON = b"trader 1"
 _FIRST = {"command": 0, "answer": 1, "tws": 2, "fact": 3}
 
 
@@ -46,6 +47,7 @@ class Surroundings(Protocol):
     def point(self, process: Process, kind: str, data: bytes) -> None: ...
     def performed(self, process: Process, effect: Message) -> None: ...
     def said(self, process: Process, frame: bytes) -> None: ...
+    def answered(self, process: Process, frame: bytes) -> None: ...
     def died(self, process: Process, why: str) -> None: ...
     def broke(self, process: Process, story: str) -> None: ...
     def busy_changed(self) -> None: ...
@@ -215,6 +217,8 @@ class Process:
     def answer(self, peer: bytes, frame: bytes) -> bool:
         self.world.point(self, "before-answer", frame)
         sent = self.world.bus.answer(self.name, peer, frame)
+        if peer == PERSON:
+            self.world.answered(self, frame)
         self.world.point(self, "after-answer", frame)
         return sent
 

@@ -16,15 +16,19 @@ from common.core import outbox
 from common.fold import Fold
 from common.journal import read_bytes
 from common.messages import Fill
+from tests.oracle.day import LAST_MOMENTS_NS, Breach
 from tests.oracle.judge import judge_facts
-from tests.oracle.sessions import Session
+from tests.oracle.sessions import Session, new_york_text
 from tests.simulation.market import calendar
+from tests.simulation.timeline import seconds
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
     from tests.simulation.world import World
 
 IN_DOUBT = ("SENDING", "UNKNOWN")
+HEALTHY_NS = seconds(2)
+RECOVERY_NS = seconds(10)
 
 
 def unsettled(world: World) -> str:
@@ -125,6 +129,27 @@ def _wire(world: World) -> None:
     for violation in verdict.violations:
         if not world.meddled:
             world.fail(f"at {violation}")
+    for breach in () if world.meddled else verdict.breaches:
+        _answered_in_time(world, breach)
+
+
+def _answered_in_time(world: World, breach: Breach) -> None:
+    """Promise 2: an order within 2 s while all is well, within 10 s of the last fault otherwise; or
+    an alarm that says why not."""
+    began_ns = breach.host_ns
+    ended_ns = breach.answered_host_ns or world.timeline.host_ns
+    allowed_ns = began_ns + HEALTHY_NS
+    for _, from_ns, to_ns in world.nemesis.trouble:
+        if from_ns < allowed_ns and to_ns > began_ns - RECOVERY_NS:
+            allowed_ns = max(allowed_ns, to_ns + RECOVERY_NS)
+    alarmed = any(began_ns <= ns <= allowed_ns for ns in world.alarms_ns)
+    closes_ns = next(t.close_ns for t in world.market.sessions if breach.ns < t.close_ns)
+    world.stop_host_ns.append(ended_ns - began_ns)
+    shut = closes_ns - breach.ns < LAST_MOMENTS_NS
+    if ended_ns > allowed_ns and not alarmed and not shut:
+        late_s = (ended_ns - began_ns) / 1e9
+        world.fail(f"a breach at {new_york_text(breach.ns)} was answered after {late_s:.1f} s, "
+                   "and no alarm said why")  # fmt: skip
 
 
 def sessions(first: date, last: date) -> dict[date, Session]:

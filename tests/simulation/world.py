@@ -17,7 +17,7 @@ from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
 from common.core import orders, outbox, quotes, risk, strategy
 from common.fold import Decider
 from common.journal import newest_file
-from common.messages import Message, RiskState
+from common.messages import Accepted, Alert, Message, RiskState
 from common.settings import Settings, Strategy
 from common.tws import messages as tws
 from services.sim_tws.account import PORTFOLIO, REG_T, Account
@@ -35,9 +35,12 @@ from tests.simulation.witness import Witness
 BEAT_S = 0.25
 SETTLE_S_MAX = 120.0
 QUIET, NIGHT, LATE, WALK = 20_000, 400_000, 200, 8
+NEVER_NS = 1 << 62
 STEPS_MAX = 200_000
-PATIENT, PATIENCE_NS = 40, seconds(5)
-"""The risk monitor alone may be busy for minutes, with an entry that waits for a margin."""
+PATIENT = 40
+PATIENCE_NS = {topology.RISK: seconds(5), topology.GATEWAY: seconds(60)}
+"""How long each may hold market time: an entry may wait for a margin for minutes, or be in doubt
+until the session is over."""
 DECIDERS: dict[str, Decider] = {
     topology.FEED: quotes,
     topology.SIGNAL: strategy,
@@ -47,7 +50,8 @@ DECIDERS: dict[str, Decider] = {
 }
 SETTINGS = Settings(strategy=Strategy(history_slow_multiple=1, history_years=1))
 """The real settings; only the history is shorter, a daily fact of 140 bars in place of 1,250."""
-RISK_STATE = wire.topic_of(RiskState)
+RISK_STATE, ALERT = wire.topic_of(RiskState), wire.topic_of(Alert)
+ALARMS = frozenset({"blind", "breached", "unarmed", "no-session"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,6 @@ class Script:
     faults: bool = True
     sessions: int = 0
     """0: by chance."""
-    kills: tuple[tuple[Any, ...], ...] = ()
-    """Crash points at which to kill, in order (`crash_points.Point`)."""
 
 
 @dataclass(slots=True)
@@ -67,15 +69,6 @@ class Window:
 
     end_ns: int
     speed: int
-
-
-@dataclass(slots=True)
-class Shout:
-    """The risk monitor's BREACHED, as it was said: from when to when (market and host ns)."""
-
-    why: str
-    market_ns: int
-    host_ns: int
 
 
 class World:
@@ -101,7 +94,12 @@ class World:
         self.trace: list[str] | None = [] if trace else None
         self.failures: list[str] = []
         self.injected: Counter[str] = Counter()
-        self.shouts: list[Shout] = []
+        self.alarms_ns: list[int] = []
+        """Host instants at which the stop monitor said BREACHED, or paged that it cannot see."""
+        self.stop_host_ns: list[int] = []
+        """From each true breach to its order, host ns."""
+        self.halted_ns: int | None = None
+        """Since when (host ns) a person's halt is in force; None while none is."""
         self.sent: list[tws.SendOrder] = []
         self._hash = hashlib.blake2b(digest_size=16)
         self._said_risk: dict[str, bytes] = {}
@@ -203,19 +201,18 @@ class World:
             room_ns = min(room_ns, due_ns)
         if speed > 1 and self._troubled():
             speed = 1
-        elif speed > PATIENT and self.processes[topology.RISK].busy:
+        elif speed > PATIENT and any(self.processes[name].busy for name in PATIENCE_NS):
             speed = PATIENT
         return speed, room_ns
 
     def _troubled(self) -> bool:
         if self.timeline.host_ns < self.disturbed_ns or self.nemesis.active:
             return True
-        patient = self.processes[topology.RISK]
         return any(
             not process.up
             or process.paused
+            or (process.busy and process.busy_for_ns < PATIENCE_NS.get(process.name, NEVER_NS))
             or process.engine.unready()
-            or (process.busy and (process is not patient or process.busy_for_ns < PATIENCE_NS))
             for process in self.processes.values()
         )
 
@@ -255,8 +252,8 @@ class World:
 
     def said(self, process: Process, frame: bytes) -> None:
         self._hash.update(frame)
-        if frame.startswith(RISK_STATE):
-            self._see_risk_state(frame)
+        if frame.startswith((RISK_STATE, ALERT)):
+            self._see_alarm(wire.decode_fact(frame).body)
         if self.trace is not None and not frame.startswith(self.bus.heartbeat):
             self._trace_frame(process, frame)
 
@@ -266,6 +263,9 @@ class World:
         if isinstance(effect, tws.SendOrder):
             self.sent.append(effect)
             self._must_be_durable(process, effect)
+            halted = self.halted_ns is not None
+            if halted and effect.order.purpose == "ENTRY":
+                self.fail(f"entry {effect.order_id} left although a person had halted")
 
     def busy_changed(self) -> None:
         speed, _ = self._speed()
@@ -288,7 +288,7 @@ class World:
         counts = Counter(f"{sent.order.purpose} orders sent" for sent in self.sent)
         counts["sessions"] = len(self.market.sessions)
         counts["executions"] = len(self.tws.truth.exec_ids)
-        counts["BREACHED said"] = len(self.shouts)
+        counts["breaches of the stop"] = len(self.stop_host_ns)
         counts["process starts"] = sum(process.lives for process in self.processes.values())
         counts["facts on the wire"] = len(self.witness.facts)
         return counts
@@ -307,12 +307,23 @@ class World:
         if newest is None or encoded not in process.disk.durable_bytes(newest):
             self.fail(f"order {effect.order_id} left before its SENDING was durable")
 
-    def _see_risk_state(self, frame: bytes) -> None:
-        envelope = wire.decode_fact(frame)
-        body: Any = envelope.body
-        why = body.breached
-        if why and (not self.shouts or self.shouts[-1].host_ns < self.timeline.host_ns):
-            self.shouts.append(Shout(why, self.timeline.market_ns, self.timeline.host_ns))
+    def _see_alarm(self, said: Any) -> None:
+        loud = (
+            said.raised and said.level == "page" and said.code in ALARMS
+            if isinstance(said, Alert)
+            else said.breached
+        )
+        if loud:
+            self.alarms_ns.append(self.timeline.host_ns)
+
+    def answered(self, process: Process, frame: bytes) -> None:
+        """A person's halt counts from the gateway's word on it; so does its end."""
+        answer = wire.decode_answer(frame).body
+        if process.name == topology.GATEWAY and isinstance(answer, Accepted):
+            if answer.key.startswith(nemesis.HALT_KEY):
+                self.halted_ns = self.timeline.host_ns
+            elif answer.key.startswith(nemesis.RESUME_KEY):
+                self.halted_ns = None
 
     # --- trace ---------------------------------------------------------------------------------
 
