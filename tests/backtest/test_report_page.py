@@ -257,6 +257,14 @@ def test_a_run_that_never_enters_is_a_page_that_says_so() -> None:
     assert "nothing to draw from" in " ".join(shown.text)
 
 
+def test_amounts_that_no_market_would_fill_are_called_arithmetic(history: History) -> None:
+    def said(start_usd: float) -> bool:
+        rich = run_compiled(history, replace(RULES, start_equity_usd=start_usd))
+        return "are arithmetic" in words.paragraph(study(history, rich, resamples=2))
+
+    assert (said(1e3), said(2e7)) == (False, True)
+
+
 def test_rules_that_nobody_can_trade_have_no_report(history: History) -> None:
     untradable = Options(decide_at="close", ema_fast=3, ema_slow=8, history_slow_multiple=1)
 

@@ -9,6 +9,9 @@ from services.backtest.report.study import BAD_DAY_PCT, Study
 NOTABLE_PCT = 0.5
 """Of equity: stops that lose no more than this beyond their limit are not counted here."""
 
+LARGE_USD = 1e7
+"""Equity from which the page says that no such order is filled at one price."""
+
 
 def paragraph(study: Study) -> str:
     """No return without its drawdown and its worst day."""
@@ -94,11 +97,16 @@ def _luck(found: Luck | None) -> str:
 
 
 def _caution(study: Study) -> str:
+    said = []
+    if study.result.equity_usd.max() > LARGE_USD:
+        said.append(
+            "Amounts of many millions are arithmetic: orders of that size would move the market."
+        )
     fine, sessions = len(study.result.fine_days), len(study.result.days)
-    if fine == sessions:
-        return ""
-    days = f"{sessions - fine:,} of {sessions:,} days" if fine else "every day"
-    return (
-        f"On {days} a single daily bar stands for the session: a stop is taken to fill at its "
-        "level, which a fast market does not promise. Expect less than this."
-    )
+    if fine < sessions:
+        days = f"{sessions - fine:,} of {sessions:,} days" if fine else "every day"
+        said.append(
+            f"On {days} a single daily bar stands for the session: a stop is taken to fill at its "
+            "level, which a fast market does not promise. Expect less than this."
+        )
+    return " ".join(said)
