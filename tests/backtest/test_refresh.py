@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from common.running import Running, write
 from common.settings import Broker, Settings
-from common.tws import connection
-from common.tws.history import PastBars
+from common.tws import connection, history_limits
+from common.tws import history as past_bars
+from common.tws.history import BarsAsked, PastBars
 from services.backtest.history import load
 from services.backtest.refresh import Outcome, Refresh
 from services.sim_tws.market import replay
@@ -236,6 +237,47 @@ def test_an_instrument_that_tws_does_not_know_is_told_with_its_mend(
 
     assert code == 1
     assert "(200); check strategy.symbol and strategy.primary_exchange" in " ".join(output.split())
+
+
+def bars_after(sim: SimThread, trouble: Callable[[], None], told: Callable[[str], None]) -> int:
+    """How many daily bars come when there is trouble right before they are asked for."""
+
+    async def run() -> int:
+        async with PastBars(Settings(broker=Broker(port=sim.port)), told) as tws:
+            trouble()
+            return len(await tws.bars(BarsAsked("SMH", "1 day", "5 D", 0)))
+
+    return asyncio.run(run())
+
+
+def test_a_pacing_violation_is_waited_for_and_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program of the same login may have used up what IB allows."""
+    monkeypatch.setattr(past_bars, "PACING_PENALTY_S", 0.1)
+    monkeypatch.setattr(history_limits, "IDENTICAL_S", 0.1)
+    reasons: list[str] = []
+    with broker(tmp_path, DAYS[9], "18:00") as sim:
+
+        def told(reason: str) -> None:
+            reasons.append(reason)
+            sim.fault("history-error", text="")
+
+        violation = "Historical data request pacing violation"
+        found = bars_after(sim, lambda: sim.fault("history-error", text=violation), told)
+
+    assert found == 5
+    assert reasons == ["IB: pacing violation; waiting 0.1 s"]
+
+
+def test_a_lost_connection_is_taken_up_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_limits, "IDENTICAL_S", 0.1)
+    with broker(tmp_path, DAYS[9], "18:00") as sim:
+        found = bars_after(sim, lambda: sim.fault("restart", host_seconds=1.0), lambda _text: None)
+
+    assert found == 5
 
 
 def test_a_full_disk_leaves_the_old_file_and_says_what_to_do(tmp_path: Path) -> None:
