@@ -120,6 +120,7 @@ def slow_tws(world: World, blow: Blow) -> Iterator[None]:
 def lose_order(world: World, _blow: Blow) -> Iterator[None]:
     world.sim("lose-orders", count=1)
     yield
+    world.sim("lose-orders", count=0)  # a fault that waits would fall into the calm
 
 
 def late_reports(world: World, blow: Blow) -> Iterator[None]:

@@ -29,7 +29,7 @@ KINDS: tuple[tuple[str, int, tuple[float, float]], ...] = (
     ("kill-tws", 3, (0.0, 0.0)),
     ("restart-tws", 4, (1.0, 4.0)),
     ("slow-tws", 3, (2.0, 4.0)),
-    ("lose-order", 2, (0.0, 0.0)),
+    ("lose-order", 2, (6.0, 12.0)),
     ("late-reports", 3, (3.0, 6.0)),
     ("disk-full", 2, (6.0, 9.0)),
     ("write-fails", 3, (0.0, 0.0)),
