@@ -11,7 +11,7 @@ from pathlib import Path
 from common import messages as m
 from common import topology
 from common.tws.messages import SendOrder
-from tests.chaos import books, promises
+from tests.chaos import books, logs, promises
 from tests.chaos.report import Result
 from tests.chaos.schedule import Round
 from tests.chaos.world import World
@@ -67,7 +67,7 @@ def compared(world: World, fought: Fought, broker_state: Path) -> Result:
             *promises.broken(verdict.violations, risk_states),
             *promises.entries_while_halted(placed, latches),
         ],
-        wrong=[*world.complaints, *wrong],
+        wrong=[*world.complaints, *logs.failures(system.var_dir / "log"), *wrong],
     )
 
 

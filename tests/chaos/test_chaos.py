@@ -18,7 +18,7 @@ from common import topology
 from common.clock import SECOND_NS
 from common.tws.messages import SendOrder
 from services.sim_tws.market import replay
-from tests.chaos import blows, books, market, promises, report, schedule
+from tests.chaos import blows, books, logs, market, promises, report, schedule
 from tests.chaos.books import Theirs
 from tests.chaos.report import Result
 from tests.oracle import facts as f
@@ -223,6 +223,29 @@ def test_an_entry_later_than_a_second_into_a_halt_is_a_broken_promise() -> None:
     honest = [placed(15), placed(21), placed(29, "SELL"), placed(31)]
     (found,) = promises.entries_while_halted([*honest, placed(28)], latches)
     assert found.endswith("reached the broker 8.0 s into a halt")
+
+
+LOG = """
+2025-06-03T10:00:00Z INFO started
+    Traceback (most recent call last):
+      File "journal.py", line 1, in append
+    common.journal.DiskFullError: [Errno 28] no room
+    ValueError: said without a traceback
+    Traceback (most recent call last):
+      File "engine.py", line 2, in hear
+    ZeroDivisionError: division by zero
+Assertion failed: _input_stopped (src/stream_engine_base.cpp:396)
+INFO exited: console (terminated by SIGKILL; not expected)
+INFO exited: market_feed (terminated by SIGABRT; not expected)
+"""
+
+
+def test_a_failure_that_no_blow_explains_is_read_from_the_logs() -> None:
+    assert list(logs.unexplained(LOG)) == [
+        "ZeroDivisionError: division by zero",
+        "Assertion failed: _input_stopped (src/stream_engine_base.cpp:396)",
+        "INFO exited: market_feed (terminated by SIGABRT; not expected)",
+    ]
 
 
 # --- the report --------------------------------------------------------------------------------
