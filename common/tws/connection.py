@@ -324,7 +324,7 @@ class _Unread:
         self._said: set[str] = set()
 
     def exception(self, text: str) -> None:
-        kind = text.partition(",")[0][:TEXT_HEARD_MAX]  # up to the message's number or name
+        kind = text.partition(",")[0][:WORD_MAX]  # up to the message's number or name
         if kind not in self._said and len(self._said) < UNREAD_KINDS_MAX:
             self._said.add(kind)
             log.warning("TWS said what cannot be read: %s", text[:TEXT_HEARD_MAX], exc_info=True)

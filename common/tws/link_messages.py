@@ -62,7 +62,7 @@ class Unread(Message, frozen=True):
     `kind`: its number or name, as the library tells it. Once for each kind and connection.
     """
 
-    kind: Text
+    kind: Word
 
 
 LinkMessage = LinkUp | LinkDown | TwsError | ClockCompared | Unread

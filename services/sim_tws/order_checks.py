@@ -158,7 +158,5 @@ def _positive(price: float | None) -> bool:
 
 
 def _on_grid(price: float, step: float) -> bool:
-    if not math.isfinite(price):
-        return False
     steps = price / step
-    return abs(steps - round(steps)) < 1e-6
+    return math.isfinite(steps) and abs(steps - round(steps)) < 1e-6

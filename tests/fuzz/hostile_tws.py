@@ -177,7 +177,10 @@ async def _gateway(rng: random.Random, messages: int, folder: Path, clock: Clock
         await flood(proxy, gateway.engine.tick)
         proxy.hang_up()
         said = len(gateway.said)
-        await gateway.until(lambda: _ready_again(gateway.said[said:]), "the link to be ready again")
+        await gateway.until(
+            lambda: gateway.state.link.wrong_account or _ready_again(gateway.said[said:]),
+            "the link to be ready again",
+        )
         _asked_for(gateway, proxy, {entry.intent_id, resting.intent_id})
         restart.check(gateway.engine, folder / "journal")
     finally:
