@@ -523,7 +523,10 @@ class HaltLatch(Message, frozen=True):
 
 
 class MarginPreview(Message, frozen=True):
-    """The answer of a what-if; `problem` says why there is none."""
+    """The answer of a what-if; `problem` says why there is none.
+
+    `rejected`: the broker itself would not take an order of this size (201).
+    """
 
     key: Word
     shares: Shares
@@ -533,6 +536,7 @@ class MarginPreview(Message, frozen=True):
     equity_with_loan_after_usd: Usd
     commission_usd: Usd
     problem: Text
+    rejected: bool = False
 
 
 class BrokerNotice(Message, frozen=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from common.clock import SECOND_NS
-from common.core import rules
+from common.core import margin, rules
 from common.core.risk_state import Day, State, capped, without_figures
 from common.core.staleness import late
 from common.core.stop import armed
@@ -29,13 +29,6 @@ from common.messages import (
 
 ACCOUNT_AGE_S_MAX = 600.0
 PREVIEW_PATIENCE_NS = 3 * SECOND_NS  # host time before a what-if is asked for again
-REGT_INITIAL_FRACTION = 0.5
-"""Reg T: half of a purchase is deposited (12 CFR 220.12), which the end-of-day SMA check counts."""
-SMA_ROOM_FRACTION = 0.002
-"""Of the SMA, left for what a market order costs above the price it is sized at, and commission: IB
-sells at the day's end when the SMA is below 0, if only by a dollar, and that halts."""
-REGT_BUYING_POWER = (1.0 - SMA_ROOM_FRACTION) / REGT_INITIAL_FRACTION
-"""USD of stock that a USD of SMA may buy."""
 
 
 class Window(Struct):
@@ -84,9 +77,11 @@ def _readiness(state: State, now: Now, session: Session, times: Window) -> list[
     found = checks(state, now)
     if all(check.ok for check in found) and state.settings.margin.check != "off":
         wanted, equity = _wanted(state)
+        if margin.ask_smaller(state):
+            return _ask_preview(state, now, session, wanted, times)
         if state.preview is None:
             if not state.preview_asked:
-                return _ask_preview(state, now, session, max(1, wanted), times)
+                return _ask_preview(state, now, session, wanted, times)
             if 0 <= now.host_ns - state.preview_host_ns < PREVIEW_PATIENCE_NS:
                 return []
         found.append(_margin(state, wanted, equity))
@@ -97,11 +92,11 @@ def _margin(state: State, wanted: int, equity: float) -> Check:
     if state.preview is None or state.preview.problem:
         problem = state.preview.problem if state.preview else "the broker gave no what-if"
         return Check(name="margin", ok=False, detail=problem[:TEXT_MAX])
-    allowed, why = _margin_limit(state, wanted, equity)
-    if allowed >= wanted:
-        return Check(name="margin", ok=True, detail=f"{wanted} shares fit")
-    refused = state.settings.margin.check == "refuse" or allowed < 1
-    detail = f"{allowed} of {wanted} shares fit: {why}"
+    room = margin.room(state, state.preview, wanted, equity)
+    if room.shares >= wanted:
+        return Check(name="margin", ok=True, detail=f"{wanted:,} shares fit: {room.why}")
+    refused = state.settings.margin.check == "refuse" or room.shares < 1
+    detail = f"{room.shares:,} of {wanted:,} shares fit: {room.why}"
     return Check(name="margin", ok=not refused, detail=detail)
 
 
@@ -298,6 +293,8 @@ def _enter(state: State, now: Now, session: Session, times: Window) -> list[Mess
         return [EntryRefused(day=session.day, reason=reason, final=True)]
     if state.settings.margin.check != "off":
         preview = state.preview
+        if margin.ask_smaller(state):
+            return _ask_preview(state, now, session, wanted, times)
         if preview is None or preview.problem:
             problem = _preview_problem(session, preview.problem) if preview is not None else []
             return problem + _ask_preview(state, now, session, wanted, times)
@@ -325,10 +322,12 @@ def _ask_preview(
 ) -> list[Message]:
     """Asks for a what-if, and anew when one failed or went unanswered for a while."""
     waited_ns = now.host_ns - state.preview_host_ns
-    if state.preview_asked and 0 <= waited_ns < PREVIEW_PATIENCE_NS:
+    waits = state.preview_asked and not margin.ask_smaller(state)
+    if waits and 0 <= waited_ns < PREVIEW_PATIENCE_NS:
         return []
     key = f"{session.day:%Y%m%d}-PREVIEW-{state.preview_count + 1}"
-    return [PreviewMargin(key=key, deadline_ns=times.until_ns, shares=wanted)]
+    shares = margin.previewed_shares(state, wanted)
+    return [PreviewMargin(key=key, deadline_ns=times.until_ns, shares=shares)]
 
 
 def _clamped(
@@ -338,47 +337,17 @@ def _clamped(
     assert preview is not None
     assert quote is not None
     assert target is not None
-    allowed, why = _margin_limit(state, wanted, equity)
-    if allowed >= wanted:
+    room = margin.room(state, preview, wanted, equity)
+    if room.shares >= wanted:
         return [_order(state, session, wanted, times)]
-    leverage = allowed * quote.mark_usd / equity
-    if state.settings.margin.check == "refuse" or allowed < 1:
-        reason = f"margin allows {leverage:.2f}x of {target.leverage:g}x: {why}"
-        return [EntryRefused(day=session.day, reason=reason, final=True)]
-    clamp = EntryClamped(day=session.day, table=target.leverage, allowed=leverage, why=why)
-    return [clamp, _order(state, session, allowed, times)]
-
-
-def _margin_limit(state: State, wanted: int, equity: float) -> tuple[int, str]:
-    """Most shares under the margin rule, and which part of it binds."""
-    preview, quote, account = state.preview, state.quote, state.account
-    assert preview is not None
-    assert quote is not None
-    assert account is not None
-    settings = state.settings.margin
-    per_preview = rules.margin_shares_max(
-        max(1, preview.shares),
-        preview.init_before_usd,
-        preview.init_after_usd,
-        preview.equity_with_loan_after_usd,
-        settings.buffer_fraction * equity,
+    leverage = room.shares * quote.mark_usd / equity
+    if state.settings.margin.check == "refuse" or room.shares < 1:
+        reason = f"margin allows {leverage:.2f}x of {target.leverage:g}x: {room.why}"
+        return [EntryRefused(day=session.day, reason=reason[:TEXT_MAX], final=True)]
+    clamp = EntryClamped(
+        day=session.day, table=target.leverage, allowed=leverage, why=room.why[:TEXT_MAX]
     )
-    limits = [
-        (
-            min(wanted, per_preview) if per_preview < preview.shares else wanted,
-            f"the broker's what-if less {settings.buffer_fraction:.0%} of equity",
-        )
-    ]
-    proven = settings.account == "portfolio" or (
-        settings.account == "auto" and account.portfolio_margin is True
-    )
-    if not proven:
-        most = rules.shares_for(equity, settings.regt_leverage_max, quote.mark_usd)
-        limits.append((most, "the account is not proven portfolio margin"))
-        if account.sma_usd is not None:
-            by_sma = rules.shares_for(account.sma_usd, REGT_BUYING_POWER, quote.mark_usd)
-            limits.append((by_sma, "SMA must not fall below 0 after the fill"))
-    return min(limits)
+    return [clamp, _order(state, session, room.shares, times)]
 
 
 def _order(state: State, session: Session, shares: int, times: Window) -> PlaceOrder:

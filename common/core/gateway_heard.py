@@ -63,7 +63,7 @@ def _take_error(state: State, now: Now, error: TwsError) -> None:
     outbound.take_error(state, error)
     kind = codes.look_up(error.code).kind
     if state.preview is not None and error.ref_id == state.preview.order_id and kind != "notice":
-        _preview_failed(state, outbound.plain(error))
+        _preview_failed(state, outbound.plain(error), rejected=error.code == codes.MARGIN_REJECT)
     if error.code == codes.LINK_LOST and not link.degraded:
         link.degraded, link.reconciled = True, False
         link.since_market_ns = now.market_ns
@@ -248,9 +248,9 @@ def _take_what_if(state: State, _now: Now, reply: tws.WhatIfReply) -> None:
         )
 
 
-def _preview_failed(state: State, problem: str) -> None:
+def _preview_failed(state: State, problem: str, *, rejected: bool = False) -> None:
     if state.preview is not None:
-        state.unsaid.append(gateway_words.no_preview(state.preview, problem))
+        state.unsaid.append(gateway_words.no_preview(state.preview, problem, rejected=rejected))
 
 
 def _price(state: State, now: Now, report: tws.OwnPrice) -> None:

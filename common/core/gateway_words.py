@@ -110,7 +110,7 @@ def verdict(out: Outbound, status: OrderStatus, reason: str) -> OrderUpdate:
     )
 
 
-def no_preview(preview: Preview, problem: str) -> MarginPreview:
+def no_preview(preview: Preview, problem: str, *, rejected: bool = False) -> MarginPreview:
     return MarginPreview(
         key=preview.key,
         shares=preview.shares,
@@ -120,6 +120,7 @@ def no_preview(preview: Preview, problem: str) -> MarginPreview:
         equity_with_loan_after_usd=0.0,
         commission_usd=0.0,
         problem=problem,
+        rejected=rejected,
     )
 
 

@@ -114,6 +114,7 @@ def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR
         case MarginPreview():
             if message.key == state.preview_asked:
                 state.preview = message
+                state.preview_rejections += message.rejected
         case Accepted() | Refused():
             _take_answer(state, message)
         case Silence():
@@ -162,7 +163,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
         case GoNoGo():
             if state.day is not None:
                 state.day.readiness_said = True
-            state.preview, state.preview_asked = None, ""
+            _forget_preview(state)
         case EntryRefused():
             if state.day is not None:
                 state.day.last_refusal = message.reason
@@ -174,7 +175,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
                     else:
                         state.day.rejections += 1
                     state.entry = None
-                    state.preview, state.preview_asked = None, ""
+                    _forget_preview(state)
                 if message.final:
                     state.day.entry_over = message.reason
         case Entered():
@@ -230,13 +231,17 @@ def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None
             state.flatten_pending = bool(state.shares) or state.entry is not None
 
 
+def _forget_preview(state: State) -> None:
+    state.preview, state.preview_asked, state.preview_rejections = None, "", 0
+
+
 def _take_session(state: State, session: Session) -> None:
     state.session = session
     if state.day is None or session.day > state.day.day:
         state.day = Day(day=session.day)
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
-        state.preview, state.preview_asked = None, ""
+        _forget_preview(state)
         state.preview_count = 0
         state.exit_attempt = {}
         state.entry = None
@@ -313,7 +318,7 @@ def _take_plan(state: State, now: Now, order: Order) -> None:
     plan.leverage = order.shares * order.price_usd / plan.equity_usd if plan.equity_usd > 0 else 0.0
     plan.again = state.day is not None and state.day.stops > 0
     state.entry = plan
-    state.preview, state.preview_asked = None, ""
+    _forget_preview(state)
 
 
 def _take_baseline(state: State, message: BaselineSet) -> None:

@@ -156,6 +156,8 @@ class State(Struct):
     preview_asked: str = ""
     preview_count: int = 0
     preview_host_ns: int = 0
+    preview_rejections: int = 0
+    """How often the broker's what-if rejected a size of this entry."""
 
     halts: dict[str, str] = field(default_factory=dict)
     alerts: dict[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.core import entry, rules, stop
+from common.core import margin, rules, stop
 from services.backtest import compiling, costs, result
 from services.backtest.sheet import Floats, Ints
 
@@ -25,7 +25,7 @@ STOPPED, BEAR, LIQUIDATED = (
 # Columns of a trade's row.
 ENTRY_AT, ENTRY_USD, SHARES, LEVERAGE, EXIT_AT, EXIT_USD, REASON, STOP_USD, PROFIT_USD = range(9)
 COLUMNS = 9
-REGT_BUYING_POWER = entry.REGT_BUYING_POWER
+REGT_BUYING_POWER = margin.REGT_BUYING_POWER
 SPLIT_DAYS = stop.SPLIT_DAYS
 
 Base = tuple[float, int, float, float, int]
@@ -86,7 +86,7 @@ COMPILED_RULES = (
     rules.margin_shares_max, rules.liquidation_price,
     costs.bought_at, costs.sold_at, costs.commission_usd, costs.interest_usd, costs.stop_fill,
 )  # fmt: skip
-SOURCES = (rules, costs, entry, stop, result)
+SOURCES = (rules, costs, margin, stop, result)
 """The modules whose functions and constants are compiled in."""
 for _rule in COMPILED_RULES:
     compiling.part(_rule)

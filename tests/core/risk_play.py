@@ -284,6 +284,7 @@ class RiskDay(Script):
                 equity_with_loan_after_usd=self.cash_usd,
                 commission_usd=5.0,
                 problem=problem,
+                rejected="201" in problem,
             )
         )
 

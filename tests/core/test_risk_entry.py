@@ -284,7 +284,10 @@ def test_go_no_go_names_the_size_that_margin_allows() -> None:
     day.margin_rate = 0.40
     line = one(GoNoGo, day.asked_at("15:50"))
     margin = next(check for check in line.checks if check.name == "margin")
-    assert margin.detail.startswith("5937 of 7500 shares fit")
+    assert margin.detail == (
+        "5,937 of 7,500 shares fit: what-if of 7,500 shares: initial margin $1,200,000 of equity "
+        "with loan $1,000,000 less 5% buffer ($50,000) allows 5,937 shares = 2.37x of 3x"
+    )
 
 
 def test_go_no_go_gives_the_reason_of_each_check_that_fails() -> None:
@@ -408,7 +411,39 @@ def test_sma_must_not_fall_below_zero() -> None:
     day.portfolio_margin, day.sma_usd = None, 600_000.0
     said = day.asked_at("15:55")
     assert one(PlaceOrder, said).order.shares == 2994  # half of 1.2 million is the SMA, less 0.2 %
-    assert "SMA" in one(EntryClamped, said).why
+    assert "SMA $600,000 now, about $1,195 after the fill" in one(EntryClamped, said).why
+
+
+def test_a_size_that_the_what_if_rejects_is_asked_about_smaller_until_one_fits() -> None:
+    """IB answers a what-if beyond the account's means with 201 and no figures."""
+    day = opened(leverage=3.75)
+    day.margin_rate = 0.30  # 3.75x would bind 1.125 million
+    asked = one(PreviewMargin, day.ready_at("15:55"))
+    sizes = [asked.shares]
+    while not of(PlaceOrder, day.said):
+        too_large = asked.shares * 400.0 * 0.30 > CASH_USD
+        day.preview(asked, problem="IB refused the order (201)" if too_large else "")
+        for answer in of(PreviewMargin, day.tick()):
+            asked = answer
+        sizes.append(asked.shares)
+        assert len(sizes) < 10
+    order, clamp = one(PlaceOrder, day.said).order, one(EntryClamped, day.said)
+    assert sizes[:3] == [9375, 8789, 8239]
+    assert order.shares == int(950_000 / 120)
+    assert "= 3.17x of 3.75x; larger what-ifs rejected: 2" in clamp.why
+
+
+def test_what_every_size_is_rejected_for_is_said_and_asked_no_more_than_now_and_then() -> None:
+    day = opened()
+    day.ready_at("15:55")
+    for asked in of(PreviewMargin, day.said):
+        day.preview(asked, problem="below the minimum equity (201)")
+    for _ in range(200):
+        for asked in of(PreviewMargin, day.tick(0.05)):
+            day.preview(asked, problem="below the minimum equity (201)")
+    assert len(of(PreviewMargin, day.said)) < 2 * 13 + 5, "at 15:50 and at 15:55"
+    assert "minimum equity" in of(EntryRefused, day.said)[0].reason
+    assert not of(PlaceOrder, day.said)
 
 
 def test_spread_and_commission_of_the_entry_leave_the_sma_above_zero() -> None:

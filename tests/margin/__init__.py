@@ -1,0 +1,1 @@
+"""Margin in every combination: our rule against the simulated account's."""
