@@ -20,7 +20,7 @@ RUN_OPTIONS := \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test simulate check bench bench-venvs fuzz chaos latency docs figures lock clean
+.PHONY: help setup run test simulate check bench bench-venvs fuzz stops chaos latency docs figures lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -62,6 +62,9 @@ latency: $(READY) ## breach to exit order at the broker, in seconds: BREACHES=10
 
 bench-venvs: $(READY) ## the yardsticks' own environments, which `make bench` makes when it needs them
 	$(BIN)/python -m bench.environments
+
+stops: $(READY) ## 1,000 bad prints, 100 splits, 100 flows: no false stop, no masked one
+	$(BIN)/python -m tests.fuzz bad-prints splits flows --messages 1200
 
 docs: $(READY) ## renew the generated tables in README.md and docs/
 	$(BIN)/python -m services.tables

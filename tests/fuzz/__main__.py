@@ -9,7 +9,14 @@ import argparse
 import logging
 import sys
 
-from tests.fuzz import bus_messages, hostile_client, hostile_tws, journal_files, settings_files
+from tests.fuzz import (
+    bus_messages,
+    hostile_client,
+    hostile_tws,
+    journal_files,
+    settings_files,
+    stops,
+)
 from tests.fuzz.target import Target, Verdict, played
 
 TARGETS: dict[str, Target] = {
@@ -20,6 +27,7 @@ TARGETS: dict[str, Target] = {
         *bus_messages.TARGETS,
         *journal_files.TARGETS,
         *settings_files.TARGETS,
+        *stops.TARGETS,
     )
 }
 HEAD = f"{'target':<14}{'messages':>10}{'seconds':>9}{'accepted':>10}{'rejected':>10}{'RSS MB':>8}"

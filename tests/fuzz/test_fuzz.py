@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from common import journal
-from tests.fuzz import journal_files
+from common.core import stop
+from tests.fuzz import journal_files, stops
 from tests.fuzz.__main__ import TARGETS, line
 from tests.fuzz.target import Broken, Tally, Target, played
 
 AMOUNTS = {
     "sim-client": 400, "tws-gateway": 600, "tws-feed": 400, "decoders": 3000, "deciders": 1500,
-    "sockets": 500, "journal": 60, "settings": 80,
+    "sockets": 500, "journal": 60, "settings": 80, "bad-prints": 40, "splits": 8, "flows": 8,
 }  # fmt: skip
 
 
@@ -24,7 +25,7 @@ def test_hostile_input_breaks_no_promise(name: str) -> None:
     found = played(TARGETS[name], seed=1, messages=AMOUNTS[name])
     assert not found.broken
     assert found.messages == AMOUNTS[name]
-    assert found.tally.rejected, "nothing in it was hostile"
+    assert found.tally.rejected or TARGETS[name] in stops.TARGETS, "nothing in it was hostile"
 
 
 def test_a_journal_cut_anywhere_loses_nothing_that_is_whole(tmp_path: Path) -> None:
@@ -37,6 +38,18 @@ def test_the_fuzzer_finds_damage_that_is_taken_for_a_torn_tail(
 ) -> None:
     monkeypatch.setattr(journal, "_sound_frame_after", lambda *_: False)
     assert "BROKEN" in line(played(TARGETS["journal"], seed=1, messages=100))
+
+
+def test_the_fuzzer_finds_a_stop_that_one_sample_confirms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "LAST_SECONDS_NS", 10**18)
+    found = played(TARGETS["bad-prints"], seed=1, messages=400)
+    assert "a false stop" in found.broken
+
+
+def test_the_fuzzer_finds_a_stop_that_waits_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stop, "judge", lambda *_: None)
+    found = played(TARGETS["flows"], seed=1, messages=20)
+    assert "masked" in found.broken
 
 
 def test_a_broken_promise_names_the_command_that_plays_it_again() -> None:
