@@ -29,7 +29,7 @@ from tests.tws.gateway_world import Gateway
 from tests.tws.test_gateway_on_tws import START_NS, Tws
 
 BATCH = 40
-DEADLINE_S = 20.0
+DEADLINE_S = 40.0
 KEPT_PER_MESSAGE = 30
 LIE_EVERY = 25  # batches: a stream that lies about a length has to be given up
 PLACE_ORDER = b"3"
@@ -159,7 +159,9 @@ async def _gateway(rng: random.Random, messages: int, folder: Path, clock: Clock
     await server.start()
     proxy = Proxy(server.port)
     await proxy.start()
-    broker = BrokerSettings(port=proxy.port, frozen_after_s=1.0, request_timeout_s=1.0)
+    broker = BrokerSettings(
+        port=proxy.port, connect_timeout_s=2.0, frozen_after_s=1.0, request_timeout_s=1.0
+    )
     gateway = Gateway(Settings(broker=broker, limits=QUICK), clock, folder)
     flood, tally = flooded(rng, messages)
     try:
@@ -226,7 +228,9 @@ async def _feed(rng: random.Random, messages: int, folder: Path, clock: Clock) -
     await server.start()
     proxy = Proxy(server.port)
     await proxy.start()
-    broker = BrokerSettings(port=proxy.port, frozen_after_s=1.0, request_timeout_s=2.0)
+    broker = BrokerSettings(
+        port=proxy.port, connect_timeout_s=2.0, frozen_after_s=1.0, request_timeout_s=2.0
+    )
     feed = GuardedFeed(Settings(broker=broker), clock, folder)
     flood, tally = flooded(rng, messages)
     try:
