@@ -49,7 +49,7 @@ SWEEP_MEMORY = Target(13, "sweep of 1,000 EMA pairs: the process's largest RSS",
 TARGETS = (
     LOOP_CROSSOVER, LOOP_RULES, LOOP_MINUTES, ARRAYS, SWEEP, SWEEP_RULES, SWEEP_MEMORY,
 )  # fmt: skip
-ROUNDS_MAX = 5  # of the sweeps: a yardstick's takes seconds
+ROUNDS_MAX = 3  # of the sweeps: a yardstick takes many seconds
 
 
 def measure(effort: Effort) -> list[Result]:

@@ -33,11 +33,14 @@ Base = tuple[float, int, float, float, int]
 
 
 class Market(NamedTuple):
-    """A sheet's columns as the loop reads them, by session and by bar; USD per part of a share."""
+    """A sheet's columns from session `begin` on, and its bars; USD per part of a share.
+
+    `before_usd`: the close before the first of them.
+    """
 
     begin: int
+    before_usd: float
     ordinal: Ints
-    previous_usd: Floats
     open_usd: Floats
     close_usd: Floats
     entry_usd: Floats
@@ -246,7 +249,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     held.
     """
     (
-        begin, ordinal, previous_usd, open_usd, close_usd, entry_usd, vix, dividend_usd,
+        begin, previous_usd, ordinal, open_usd, close_usd, entry_usd, vix, dividend_usd,
         night_factor, bar_first, bar_entry, bar_open_usd, bar_low_usd,
     ) = market  # fmt: skip
     bars_needed, loss_fraction, slippage_bp = cell
@@ -279,7 +282,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
 
         if shares > 0 and not at_close:
             base, armed, stop_usd = _anchored(
-                terms, cash, shares, open_usd[s], previous_usd[s], ordinal[s],
+                terms, cash, shares, open_usd[s], previous_usd, ordinal[s],
                 loss_fraction, base, anchor_usd, anchor_profit,
             )  # fmt: skip
             if terms.bear_exit == NEXT_OPEN and side <= 0:
@@ -369,6 +372,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
             count += 1
             shares = 0
         equity[s] = cash + shares * close_usd[s]
+        previous_usd = close_usd[s]
     if shares > 0:
         trades[count, EXIT_AT:] = 0.0
         count += 1

@@ -85,7 +85,7 @@ def market_of(sheet: Sheet) -> Market:
     return Market(
         begin=begin,
         ordinal=sheet.ordinal[begin:],
-        previous_usd=np.concatenate((close_usd[:1], close_usd[:-1]))[begin:],
+        before_usd=float(close_usd[max(0, begin - 1)]),
         open_usd=sheet.open_usd[begin:],
         close_usd=close_usd[begin:],
         entry_usd=sheet.entry_usd[begin:],
