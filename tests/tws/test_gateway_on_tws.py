@@ -176,6 +176,7 @@ def test_a_what_if_is_answered_from_its_second_reply_and_its_error_is_told(tmp_p
             await gateway.until(
                 lambda: "MUST EXCEED" in gateway.newest(MarginPreview).problem, "the reason"
             )
+            assert gateway.newest(MarginPreview).rejected, "a smaller size may do"
 
     play(tmp_path, story)
 
