@@ -30,9 +30,9 @@ Text = Annotated[str, Meta(max_length=TEXT_MAX)]
 DataKind = Literal["none", "live", "frozen", "delayed", "delayed_frozen"]
 Side = Literal["BULL", "BEAR"]
 Action = Literal["BUY", "SELL"]
-Purpose = Literal["ENTRY", "EXIT"]
-Reason = Literal["signal", "test", "stop", "bear", "flatten"]
-OrderType = Literal["MKT", "LMT"]
+Purpose = Literal["ENTRY", "EXIT", "STOP"]
+Reason = Literal["signal", "test", "stop", "bear", "flatten", "resting_stop"]
+OrderType = Literal["MKT", "LMT", "STP"]
 Mode = Literal["ACTIVE", "HALTED", "LOCKED"]
 AlertLevel = Literal["page", "notice"]
 
@@ -352,7 +352,10 @@ class ExitFailed(Message, frozen=True):
 
 
 class RiskState(Message, frozen=True):
-    """Mode, alarm and everything that answers "why am I not in the market?"."""
+    """Mode, alarm and everything that answers "why am I not in the market?".
+
+    `resting_usd`: the level of the stop that rests at the broker; None while none does.
+    """
 
     mode: Mode
     breached: Text
@@ -364,6 +367,7 @@ class RiskState(Message, frozen=True):
     uninvested_usd: ReckonedUsd
     liquidation_price_usd: Price | None
     protected_by: Text
+    resting_usd: Price | None = None
 
 
 class DaySummary(Message, frozen=True):
@@ -387,9 +391,11 @@ class Order(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc
 
     `intent_id` is deterministic (session, purpose, attempt) and travels in IB's orderRef.
     `price_usd` is what it was sized at; past `deadline_ns` (market time) it must not leave.
+    `purpose` STOP: it rests at the broker, who sells at market once the bid has fallen to
+    `stop_usd`; `limit_usd` and `stop_usd` belong to order types LMT and STP alone.
     """
 
-    intent_id: Annotated[str, Meta(max_length=32, pattern=r"^\d{8}-(ENTRY|EXIT)-\d{1,3}\Z")]
+    intent_id: Annotated[str, Meta(max_length=32, pattern=r"^\d{8}-(ENTRY|EXIT|STOP)-\d{1,3}\Z")]
     day: date
     purpose: Purpose
     reason: Reason
@@ -400,6 +406,13 @@ class Order(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc
     outside_rth: bool
     price_usd: Price
     deadline_ns: Ns
+    stop_usd: Price | None = None
+
+
+def purpose_of(intent_id: str) -> str:
+    """The purpose that an intent's id names; "" where it names none."""
+    _, _, rest = intent_id.partition("-")
+    return rest.partition("-")[0]
 
 
 class OrderState(Message, frozen=True):
@@ -614,7 +627,7 @@ class SubmitOrder(Message, frozen=True):
 
 
 class CancelOrder(Message, frozen=True):
-    """order_executor to broker_gateway: cancel the order of this intent."""
+    """To broker_gateway: cancel the order of this intent."""
 
     key: Word
     deadline_ns: Ns

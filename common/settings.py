@@ -124,6 +124,16 @@ class Stop(Section, frozen=True):
     confirm_s: Annotated[float, Meta(ge=0.5, le=3)] = 1.0
     opening_print_wait_s: Annotated[float, Meta(ge=0, le=60)] = 5.0
     flow_fraction_max: Annotated[float, Meta(ge=0.0001, le=0.05)] = 0.0025
+    resting: bool = True
+    resting_loss_fraction: Annotated[float, Meta(ge=0.001, le=0.25)] = 0.025
+
+    def __post_init__(self) -> None:
+        if self.resting and self.resting_loss_fraction <= self.loss_fraction:
+            raise ValueError(
+                f"stop.resting_loss_fraction ({self.resting_loss_fraction:g}) must be larger than "
+                f"stop.loss_fraction ({self.loss_fraction:g}): the stop at the broker is the "
+                "second line"
+            )
 
 
 class Exit(Section, frozen=True):

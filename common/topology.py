@@ -116,7 +116,7 @@ COMMANDS: dict[type[m.Message], Asked] = {
         "nothing can leave; asked again when the gateway is back, refused when too late",
     ),
     m.CancelOrder: Asked(
-        (EXECUTOR,),
+        (EXECUTOR, RISK),
         (GATEWAY,),
         "the asker's loop, every second of host time, same key",
         "none: asked until answered",

@@ -5,14 +5,14 @@ hears   Quote, Session, OpeningPrint, DailyBar, FeedState; Signal, TargetPositio
         MarginPreview; OrderState
 says    BaselineSet, Equity, StopArmed, StopHit, GoNoGo, EntryRefused, Entered, Exited,
         RiskState, DaySummary
-asks    PlaceOrder of order_executor; SubmitOrder (an exit the executor is silent on),
-        PreviewMargin and Halt of broker_gateway
+asks    PlaceOrder of order_executor; SubmitOrder (the stop that rests at the broker, an exit the
+        executor is silent on), CancelOrder, PreviewMargin and Halt of broker_gateway
 answers Halt, Resume, Flatten, Adopt
 owns    baseline, stop, position ledger, halts
 if it dies: a second copy of it, which has followed its journal, goes on within hundredths of a
         second, and supervisord starts the dead one again as the next second copy. With both dead
-        the journal brings it back within a second or two; until then no price is judged and no
-        entry is made.
+        the journal brings it back within a second or two; until then no price is judged, no entry
+        is made, and the stop at the broker protects what is held.
 """
 
 from common import service

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from common import settings as settings_page
-from common.core import outbound
+from common.core import limits, outbound
 from common.core.gateway_heard import HEARD, Booking, halt, note_difference
 from common.core.gateway_state import IN_DOUBT, Link, Outbound, Preview, State
 from common.messages import (
@@ -54,6 +54,7 @@ def _started(state: State, now: Now, message: Started) -> None:
     state.snapshots.wanted = False
     state.snapshots.next_host_ns = 0
     state.differs_since_host_ns = 0
+    state.excess_since_host_ns = 0
     note_difference(state, now)
     outbound.doubt(state)
     for out in state.open_orders():
@@ -125,6 +126,8 @@ def _sent(state: State, now: Now, sent: tws.SendOrder) -> None:
     out = state.orders[sent.order.intent_id]
     if not out.sends:
         out.position_before = state.position_reported
+        out.traded_before = state.traded_shares
+        out.oca_group = sent.oca_group
     out.stage, out.status = "SENDING", "PendingSubmit"
     out.order_id = sent.order_id
     out.sends += 1
@@ -133,17 +136,21 @@ def _sent(state: State, now: Now, sent: tws.SendOrder) -> None:
     out.absent, out.absence_proven = 0, False
     out.reason, out.code = "", 0
     state.order_ids_used = max(state.order_ids_used, sent.order_id)
-    day = f"{sent.order.day:%Y%m%d}"
-    state.actions[day] = state.actions.get(day, 0) + 1
+    _count_action(state, out)
     outbound.update(state, out)
 
 
-def _cancel_sent(state: State, _now: Now, sent: tws.SendCancel) -> None:
+def _count_action(state: State, out: Outbound) -> None:
+    budget = limits.budget_of(out.order)
+    state.actions[budget] = state.actions.get(budget, 0) + 1
+
+
+def _cancel_sent(state: State, now: Now, sent: tws.SendCancel) -> None:
     out = state.by_order_id(sent.order_id)
     if out is not None:
-        out.cancel_sent = True
-        day = f"{out.order.day:%Y%m%d}"
-        state.actions[day] = state.actions.get(day, 0) + 1
+        out.cancel_sent, out.cancel_sent_host_ns = True, now.host_ns
+        out.cancels += 1
+        _count_action(state, out)
 
 
 def _preview_asked(state: State, now: Now, sent: tws.AskPreview) -> None:

@@ -89,7 +89,7 @@ class State(Struct):
     baseline: BaselineSet | None = None
     linked: bool = False
     shares: int = 0
-    protected_by: str = ""
+    resting_usd: float | None = None
     data_seen: bool = False
     days: list[DaySummary] = field(default_factory=list)
     ended: RunEnded | None = None
@@ -182,8 +182,8 @@ def _take_fact(state: State, now: Now, message: Message) -> None:
             state.signal = message
         case BaselineSet():
             state.baseline = message
-        case RiskState(shares=shares, protected_by=protected_by):
-            state.shares, state.protected_by = shares, protected_by
+        case RiskState(shares=shares, resting_usd=resting_usd):
+            state.shares, state.resting_usd = shares, resting_usd
         case DaySummary():
             state.days.append(message)
         case RunEnded():
@@ -281,7 +281,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             said = _Said(state)
             # Before the broker was heard nobody knows the position, whatever the risk monitor says.
             shares = state.shares if state.linked else None
-            said.line(lines.shutdown(shares, state.protected_by))
+            said.line(lines.shutdown(shares, state.resting_usd))
             return said.messages(now)
         case _:
             said = _Said(state)

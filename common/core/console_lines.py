@@ -113,8 +113,11 @@ def stop_hit(stop: StopHit) -> str:
 
 
 def exited(done: Exited) -> str:
+    first = ""
+    if done.reason == "resting_stop":
+        first = f"🛑 STOP: sold at the broker, where it rested, SMH ${done.price_usd:.2f}\n"
     return (
-        f"🚪 EXITED: {done.shares} shares @ ${done.price_usd:.2f} ({done.reason})\n"
+        f"{first}🚪 EXITED: {done.shares} shares @ ${done.price_usd:.2f} ({done.reason})\n"
         f"   Profit since the baseline: {usd(done.profit_usd)} | Equity: {usd(done.equity_usd)}"
     )
 
@@ -175,14 +178,18 @@ def day_summary(day: DaySummary) -> str:
     return f"{line}; equity {usd(day.equity_usd)} ({day.return_fraction:+.2%})"
 
 
-def shutdown(shares: int | None, protected_by: str) -> str:
-    """What the system leaves behind when it stops; `shares` is None while unknown."""
+def shutdown(shares: int | None, resting_usd: float | None) -> str:
+    """What the system leaves behind when it stops; `shares` is None while unknown.
+
+    `resting_usd`: the level of the stop that rests at the broker. It is a day order.
+    """
     line = "⏹️ System shutdown."
     if shares is None:
         return f"{line} The position is not known here: look in TWS"
     if shares == 0:
         return f"{line} No position"
-    if protected_by.startswith("resting stop"):
-        return f"{line} {shares} shares of SMH stay open: {protected_by}"
+    if resting_usd is not None:
+        stay = f"{line} {shares} shares of SMH stay open: a stop at the broker sells them at"
+        return f"{stay} ${resting_usd:,.2f} until today's close, and nothing protects them after it"
     stay = f"NOT PROTECTED: {shares} shares of SMH stay open"
     return f"{line} {stay}, and nothing watches their stop until the next start"

@@ -14,6 +14,7 @@ from common.core.risk_state import (
     State,
     in_session,
     reference_price,
+    selling,
     shown_price,
 )
 from common.messages import (
@@ -71,10 +72,11 @@ def decide(state: State, now: Now) -> list[Message]:
 
 
 def leave(state: State, now: Now, reason: Reason) -> list[Message]:
-    """The exit order for `reason`, unless one is on its way or the market is shut."""
+    """The exit order for `reason`, unless one is on its way or the market is shut. A stop at the
+    broker that has begun to sell is one."""
     session = state.session
     order = None
-    if state.exit is None and session is not None:
+    if state.exit is None and session is not None and not selling(state, now):
         order = _order(state, now, session, reason)
     if order is None:
         return []
@@ -164,26 +166,27 @@ def _outcome(state: State) -> list[Message]:
         return []
     out: list[Message] = []
     if plan.filled:
-        average = plan.value_usd / plan.filled
-        base = state.baseline
-        profit = 0.0
-        equity = state.account.net_liquidation_usd if state.account is not None else 0.0
-        if base is not None:
-            profit = (
-                (state.shares or 0) * average - base.shares * base.price_usd + base.cash_flow_usd
-            )
-            equity = base.baseline_usd + profit
-        out.append(
-            Exited(
-                day=session.day,
-                shares=plan.filled,
-                price_usd=average,
-                reason=order.reason,
-                profit_usd=profit,
-                equity_usd=equity,
-            )
-        )
-    if not filled:
+        out.append(exited(state, session, plan))
+    if not filled and not (plan.filled and state.shares == 0):
         ended = f"{plan.status} with {plan.filled} of {order.shares} filled"
         out.append(_failed(state, session, plan, plan.reason or ended))
     return out
+
+
+def exited(state: State, session: Session, plan: Plan) -> Exited:
+    """What a sale that is over has brought."""
+    average = plan.value_usd / plan.filled
+    base = state.baseline
+    profit = 0.0
+    equity = state.account.net_liquidation_usd if state.account is not None else 0.0
+    if base is not None:
+        profit = (state.shares or 0) * average - base.shares * base.price_usd + base.cash_flow_usd
+        equity = base.baseline_usd + profit
+    return Exited(
+        day=session.day,
+        shares=plan.filled,
+        price_usd=average,
+        reason=plan.order.reason,
+        profit_usd=profit,
+        equity_usd=equity,
+    )

@@ -46,6 +46,8 @@ Asked = SubmitOrder | CancelOrder | PreviewMargin | Halt | Resume | Unlock
 Stage = Literal["PREPARED", "SENDING", "UNKNOWN", "WORKING", "DONE"]
 IN_DOUBT: frozenset[str] = frozenset({"SENDING", "UNKNOWN"})
 AT_BROKER: frozenset[str] = frozenset({"SENDING", "UNKNOWN", "WORKING"})
+WORKED_ON: frozenset[str] = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
+"""The words in which TWS says that IB has an order."""
 
 
 NOT_YET = "not connected yet"
@@ -71,7 +73,11 @@ class Outbound(Struct):
     sent_host_ns: int = 0
     link_number: int = 0
     """The connection it was last sent on."""
+    oca_group: str = ""
+    """As it was sent; a second send bears the same."""
     position_before: int = 0
+    traded_before: int | None = None
+    """The position as reported, and `State.traded_shares`, when it was sent first."""
     missing: bool = False
     """The newest snapshot knew nothing of it; another will be taken."""
     absent: int = 0
@@ -81,6 +87,8 @@ class Outbound(Struct):
     """It never reached the broker: see `reconcile`."""
     cancel_wanted: bool = False
     cancel_sent: bool = False
+    cancel_sent_host_ns: int = 0
+    cancels: int = 0
     update: OrderUpdate | None = None
     """The newest word on it."""
 
@@ -92,6 +100,12 @@ class Outbound(Struct):
     @property
     def average_price_usd(self) -> float:
         return self.cost_usd / self.filled if self.filled else self.average_usd
+
+    @property
+    def untouched(self) -> bool:
+        """Proven to be at the broker, and nothing of it has traded."""
+        unfilled = not (self.filled or self.reported_filled)
+        return self.stage == "WORKING" and self.status in WORKED_ON and unfilled
 
     @property
     def done(self) -> bool:
@@ -207,7 +221,11 @@ class State(Struct):
     """The command being judged; its Accepted or Refused puts it into force."""
     position_reported: int = 0
     position_by_fills: int = 0
+    traded_shares: int = 0
+    """Bought less sold, by every execution heard of since this journal began."""
     differs_since_host_ns: int = 0
+    excess_since_host_ns: int = 0
+    """Since when stops at the broker might sell more than is held; 0 while they do not."""
     unexplained: str = ""
     """A position that neither executions nor a split explain; it halts."""
     liquidated: str = ""
@@ -216,7 +234,7 @@ class State(Struct):
     order_ids_used: int = 0
     """The largest order id we know of, ours or not."""
     actions: dict[str, int] = field(default_factory=dict)
-    """Orders sent, by session day."""
+    """Orders and cancels sent, by session day; those of stops at the broker for themselves."""
     preview: Preview | None = None
     previewed: dict[str, MarginPreview] = field(default_factory=dict)
     price_usd: float = 0.0
@@ -243,14 +261,28 @@ class State(Struct):
             return None
         return next((o for o in self.orders.values() if o.order_id == order_id), None)
 
-    def working_sells(self, but: str = "") -> int:
-        """Shares that orders at the broker may still sell, ours (except `but`) and foreign ones."""
-        ours = sum(
-            out.remaining
-            for intent, out in self.orders.items()
-            if out.stage in AT_BROKER and out.order.action == "SELL" and intent != but
-        )
-        return ours + sum(o.remaining for o in self.foreign.values() if o.action == "SELL")
+    def working_sells(self, but: str = "", group: str = "") -> int:
+        """Shares that orders at the broker may still sell, ours (except `but`) and foreign ones.
+
+        Orders of one OCA group count once while each is proven to be there untouched; otherwise
+        each for itself. Those of `group` that so exclude `but` do not count beside it.
+        """
+        compared = self.link.healthy and self.link.reconciled
+        each, once = self.foreign_sells, dict[str, int]()
+        for intent, out in self.orders.items():
+            if out.stage not in AT_BROKER or out.order.action != "SELL" or intent == but:
+                continue
+            if compared and out.oca_group and out.untouched:
+                once[out.oca_group] = max(once.get(out.oca_group, 0), out.remaining)
+            else:
+                each += out.remaining
+        once.pop(group, None)
+        return each + sum(once.values())
+
+    @property
+    def foreign_sells(self) -> int:
+        """Shares that live orders which are not ours may still sell."""
+        return sum(order.remaining for order in self.foreign.values() if order.action == "SELL")
 
     @property
     def equity_usd(self) -> float:

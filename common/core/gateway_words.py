@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from common.clock import MINUTE_NS
+from common.core import one_cancels_all
 from common.core.gateway_state import IN_DOUBT, NOT_YET, Outbound, Preview, State, seconds_since
 from common.messages import (
     Alert,
@@ -32,6 +33,9 @@ REMINDERS_NS = (
 
 LISTED_MAX = 64
 """Orders named in one OrderBook."""
+
+EXCESS_PAGE_S = 10.0
+"""Host seconds in which a stop at the broker that is too large should have been cancelled."""
 
 
 def changed(state: State, now: Now) -> list[Message]:
@@ -167,6 +171,9 @@ def _conditions(state: State, now: Now) -> list[tuple[str, str]]:
                     f"{intent} is UNKNOWN with {held} shares held: {out.reason}",
                 )
             )
+    if one_cancels_all.excess_s(state, now) > EXCESS_PAGE_S:
+        text = f"the stop at the broker might sell more than the {held} shares held"
+        found.append(("stop_excess", f"{text} and is not cancelled: cancel it in TWS"))
     if _weekly_login(state, now):
         lost = state.link.down_reason
         text = "IB ends each week's login on Sunday: log in to TWS before the week's first open"

@@ -22,6 +22,7 @@ from common.messages import (
     Commission,
     Fill,
     Now,
+    purpose_of,
 )
 
 # A position change without a fill is believed after so long: fills and snapshots race each other.
@@ -116,7 +117,7 @@ def compare_net_liquidation(state: State, account: AccountSnapshot) -> None:
     )
 
 
-def take_fill(state: State, fill: Fill) -> None:
+def take_fill(state: State, now: Now, fill: Fill) -> None:
     """One execution, once; a correction replaces what it corrects."""
     booked = state.fills.get(fill.exec_id)
     if booked is not None and booked.revision >= fill.revision:
@@ -128,6 +129,8 @@ def take_fill(state: State, fill: Fill) -> None:
     if state.shares is None:
         return
     _book_plan(state, fill, booked)
+    if purpose_of(fill.intent_id) == "STOP":
+        _broker_stopped(state, now, fill)
     if booked is None and fill.filled_ns <= state.ledger_from_ns:
         return  # the account snapshot that began the ledger, or was believed, holds it already
     old_shares = booked.signed_shares if booked else 0
@@ -169,13 +172,27 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
 
 
 def _book_plan(state: State, fill: Fill, before: Booked | None) -> None:
-    for plan in (state.entry, state.exit):
+    for plan in (state.entry, state.exit, state.resting):
         if plan is not None and plan.order.intent_id == fill.intent_id:
             plan.acknowledged = True
             plan.filled += fill.shares - (abs(before.signed_shares) if before else 0)
             plan.value_usd += fill.shares * fill.price_usd - (
                 abs(before.signed_shares) * before.price_usd if before else 0.0
             )
+
+
+def _broker_stopped(state: State, now: Now, fill: Fill) -> None:
+    """The stop at the broker sells: the day's stop has fired, unless ours had before. Told after
+    the broker's count was believed, there may be nothing left to sell."""
+    told = any(b.intent_id == fill.intent_id for e, b in state.fills.items() if e != fill.exec_id)
+    if state.stop_fired or told:
+        return
+    state.stop_fired, state.fired_host_ns = bool(state.shares), now.host_ns
+    state.breach = None
+    day = state.day
+    if day is not None and fill.intent_id.startswith(f"{day.day:%Y%m%d}"):
+        day.stops += 1
+        day.stop_ns = fill.filled_ns
 
 
 def take_commission(state: State, commission: Commission) -> None:

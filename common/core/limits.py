@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.clock import MINUTE_NS, SECOND_NS
+from common.core import one_cancels_all
 from common.core.gateway_state import AT_BROKER, IN_DOUBT, Outbound, State, seconds_since
 from common.messages import Now, Order, Session
 from common.settings import Account as AccountSettings
@@ -72,21 +73,29 @@ def order_refusal(state: State, now: Now, order: Order) -> str:
         return f"an {order.purpose} may not {order.action}"
     if (order.order_type == "LMT") != (order.limit_usd is not None):
         return "a limit price belongs to a limit order, and only there"
+    if len({order.purpose == "STOP", order.order_type == "STP", order.stop_usd is not None}) > 1:
+        return "a stop price belongs to a stop that rests at the broker, and only there"
     if order.deadline_ns and now.market_ns > order.deadline_ns:
         return "too late: past its deadline"
-    day = f"{order.day:%Y%m%d}"
     allowed = state.settings.limits.orders_per_day_max
     if order.purpose == "EXIT":
         allowed *= EXIT_ACTIONS_FACTOR
-    if state.actions.get(day, 0) >= allowed:
+    if state.actions.get(budget_of(order), 0) >= allowed:
         return f"{allowed} orders were sent today already (limits.orders_per_day_max)"
     return ""
+
+
+def budget_of(order: Order) -> str:
+    """Under which name its sends and cancels are counted: stops at the broker have a count of their
+    own, so that no exit is refused because of them."""
+    day = f"{order.day:%Y%m%d}"
+    return f"{day}-STOP" if order.purpose == "STOP" else day
 
 
 def window_refusal(session: Session | None, now: Now, order: Order) -> str:
     """Whether the exchange takes this kind of order now; the order-window table.
 
-    MKT and plain LMT: the regular session. LMT outside regular hours: 04:00 to 20:00 New York
+    MKT, STP and plain LMT: the regular session. LMT outside regular hours: 04:00 to 20:00 New York
     time of a session day, 17:00 after an early close. MOC, LOC and OPG are never sent.
     """
     if session is None:
@@ -108,6 +117,24 @@ def window_refusal(session: Session | None, now: Now, order: Order) -> str:
     return "no trading at this hour, not even outside regular hours"
 
 
+def refusal(state: State, now: Now, order: Order) -> str:
+    """Why this order may not leave; what only has to wait is in `wait`."""
+    if order.purpose == "ENTRY":
+        return entry_refusal(state, now, order)
+    if order.purpose == "STOP":
+        return stop_refusal(state, now, order)
+    return exit_refusal(state, now, order)
+
+
+def wait(state: State, now: Now, order: Order) -> str:
+    """Why this order has to wait for now; it leaves by itself once it may. No entry ever waits."""
+    if order.purpose == "ENTRY":
+        return ""
+    if order.purpose == "STOP":
+        return stop_wait(state, now, order)
+    return exit_wait(state, now, order)
+
+
 def entry_refusal(state: State, now: Now, order: Order) -> str:
     """Why this purchase may not leave now."""
     reasons = (
@@ -126,7 +153,9 @@ def exit_refusal(state: State, now: Now, order: Order) -> str:
         return reason
     if not (state.link.healthy and state.link.reconciled) or _position_may_lag(state, now):
         return ""
-    in_orders = state.working_sells(order.intent_id)
+    in_orders = one_cancels_all.sold_beside(state, now, order)
+    if one_cancels_all.in_the_way(state, now, order):  # the stop alone is worth waiting for
+        in_orders = one_cancels_all.exits_beside(state, order) + state.foreign_sells
     if order.shares <= state.held_at_most - in_orders:
         return ""
     return (
@@ -147,9 +176,32 @@ def exit_wait(state: State, now: Now, order: Order) -> str:
     reason = window_refusal(state.session, now, order)
     if reason:
         return reason
-    if order.shares > state.held_proven - state.working_sells(order.intent_id):
-        return "the position is not proven yet"
+    if order.shares > state.held_proven - one_cancels_all.sold_beside(state, now, order):
+        return one_cancels_all.in_the_way(state, now, order) or "the position is not proven yet"
     return ""
+
+
+def stop_refusal(state: State, now: Now, order: Order) -> str:
+    """Why this stop may never rest at the broker: what holds for an exit, and that it is alone."""
+    for out in state.open_orders():
+        if out.order.action == "SELL" and out.order.intent_id != order.intent_id:
+            return f"no stop beside {out.order.intent_id}, which is {out.stage.lower()}"
+    reason = exit_refusal(state, now, order)
+    if reason:
+        return reason
+    fresh = now.market_ns - state.price_market_ns <= PRICE_AGE_S_MAX * SECOND_NS
+    if fresh and order.stop_usd is not None and 0 < state.price_usd <= order.stop_usd:
+        return f"a stop at {order.stop_usd:.2f} would sell at once: SMH is {state.price_usd:.2f}"
+    return ""
+
+
+def stop_wait(state: State, now: Now, order: Order) -> str:
+    """Why this stop has to wait: no exit needs it, so it asks for books compared and agreeing."""
+    if not (state.link.healthy and state.link.reconciled):
+        return "orders and position are being compared with the broker"
+    if state.position_reported != state.position_by_fills:
+        return "the position is not proven yet"
+    return exit_wait(state, now, order)
 
 
 def link_refusal(state: State) -> str:
@@ -218,7 +270,8 @@ def _sale_in_doubt(state: State) -> bool:
 def _position_may_lag(state: State, now: Now) -> bool:
     differs = state.position_reported != state.position_by_fills
     young = seconds_since(now, state.differs_since_host_ns) < POSITION_SETTLES_S
-    return (differs and young) or any(out.stage in IN_DOUBT for out in _ours(state))
+    in_doubt = any(out.stage in IN_DOUBT and not out.absence_proven for out in _ours(state))
+    return (differs and young) or in_doubt
 
 
 def _ours(state: State) -> list[Outbound]:

@@ -32,6 +32,7 @@ from common.messages import (
     Started,
     SubmitOrder,
     Tick,
+    purpose_of,
 )
 from common.settings import Settings
 
@@ -138,6 +139,8 @@ def _take_order(state: State, now: Now, order: Order) -> None:
 
 def _take_update(state: State, update: OrderUpdate) -> None:
     life = state.lives.get(update.intent_id)
+    if purpose_of(update.intent_id) == "STOP":
+        return  # the risk monitor's own, never asked for here
     if life is None:
         news = state.early.setdefault(update.intent_id, [])
         if update not in news[-1:]:

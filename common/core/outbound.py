@@ -9,7 +9,14 @@ from __future__ import annotations
 
 import zlib
 
-from common.core.gateway_state import IN_DOUBT, BookedFill, ForeignOrder, Outbound, State
+from common.core.gateway_state import (
+    IN_DOUBT,
+    WORKED_ON,
+    BookedFill,
+    ForeignOrder,
+    Outbound,
+    State,
+)
 from common.messages import (
     DONE_STATUSES,
     BrokerNotice,
@@ -31,7 +38,6 @@ from common.tws.messages import (
 REASON_CHARACTERS_MAX = 1000
 """Of TWS's or a person's words that we repeat; messages hold 2000 with our own around them."""
 
-WORKED_ON: frozenset[str] = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
 LIVE_AT_BROKER: frozenset[str] = WORKED_ON | {"PendingSubmit"}
 OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
 
@@ -161,6 +167,7 @@ def take_execution(state: State, report: ExecutionReport, *, history: bool = Fal
         shares -= before.shares
         cost_usd -= before.shares * before.price_usd
     state.position_by_fills += sign * shares
+    state.traded_shares += sign * shares
     state.unsaid.append(
         Fill(
             exec_id=root,

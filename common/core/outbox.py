@@ -12,7 +12,7 @@ news. The limits stand in `limits`, the life of an order in `outbound`.
 
 from __future__ import annotations
 
-from common.core import gateway_words, limits, outbound
+from common.core import gateway_words, limits, one_cancels_all, outbound, reconcile
 from common.core.bookings import BOOKINGS
 from common.core.gateway_state import (
     Asked,
@@ -67,7 +67,8 @@ def busy(state: State) -> bool:
 
 
 def _fills_soon(out: Outbound) -> bool:
-    return out.order.order_type == "MKT" or out.cancel_wanted
+    triggered = out.order.order_type == "STP" and out.status == "Submitted"
+    return out.order.order_type == "MKT" or out.cancel_wanted or out.cancel_sent or triggered
 
 
 # --- evolve ------------------------------------------------------------------------------------
@@ -80,6 +81,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
     booking = BOOKINGS.get(type(message))
     if booking is not None:
         booking(state, now, message)
+        one_cancels_all.note_excess(state, now)
 
 
 # --- decide ------------------------------------------------------------------------------------
@@ -131,14 +133,13 @@ def _answer_submit(state: State, now: Now, asked: SubmitOrder) -> list[Message]:
             reason = f"{order.intent_id} was asked for before with other terms"
             return [Refused(key=asked.key, reason=reason)]
         return [Accepted(key=asked.key, note=f"already {known.stage.lower()}")]
-    judge = limits.entry_refusal if order.purpose == "ENTRY" else limits.exit_refusal
-    reason = state.refused.get(order.intent_id) or judge(state, now, order)
+    reason = state.refused.get(order.intent_id) or limits.refusal(state, now, order)
     if reason:
         return [Refused(key=asked.key, reason=reason)]
-    wait = "" if order.purpose == "ENTRY" else limits.exit_wait(state, now, order)
+    wait = limits.wait(state, now, order)
     if wait:
         return [Accepted(key=asked.key, note=f"waits: {wait}")]
-    return [Accepted(key=asked.key, note=""), _send(state, Outbound(order))]
+    return [Accepted(key=asked.key, note=""), _send(state, now, Outbound(order))]
 
 
 def _answer_preview(state: State, asked: PreviewMargin) -> list[Message]:
@@ -164,13 +165,16 @@ def _answer_preview(state: State, asked: PreviewMargin) -> list[Message]:
     ]
 
 
-def _send(state: State, out: Outbound) -> tws.SendOrder:
+def _send(state: State, now: Now, out: Outbound) -> tws.SendOrder:
     order = out.order
+    order_ref = outbound.order_ref(order.intent_id, state.link.account)
+    opens_group = order.purpose == "STOP"
     return tws.SendOrder(
         order_id=out.order_id or state.next_order_id(),
         account=state.link.account,
-        order_ref=outbound.order_ref(order.intent_id, state.link.account),
+        order_ref=order_ref,
         order=order,
+        oca_group=order_ref if opens_group else one_cancels_all.group_of(state, now, order),
     )
 
 
@@ -207,7 +211,10 @@ def _snapshot_due(state: State, now: Now) -> bool:
     differs_ns = state.differs_since_host_ns
     differs = differs_ns and seconds_since(now, differs_ns) > limits.POSITION_SETTLES_S
     unclear = any(
-        out.stage == "UNKNOWN" or out.missing or out.status == "Inactive"
+        out.stage == "UNKNOWN"
+        or out.missing
+        or out.status == "Inactive"
+        or reconcile.cancel_unanswered(state, now, out)
         for out in state.open_orders()
     )
     return bool(differs or unclear) and now.host_ns >= snapshots.next_host_ns
@@ -216,7 +223,7 @@ def _snapshot_due(state: State, now: Now) -> bool:
 def _order_due(state: State, now: Now, out: Outbound) -> Message | None:
     if out.stage == "PREPARED":
         return _prepared_due(state, now, out)
-    if out.cancel_wanted and not out.cancel_sent and _may_cancel(state):
+    if _may_cancel(state) and one_cancels_all.cancel_due(state, now, out):
         return tws.SendCancel(order_id=out.order_id)
     waited_s = seconds_since(now, out.sent_host_ns)
     if out.stage == "UNKNOWN" and out.absence_proven:
@@ -238,15 +245,10 @@ def _may_cancel(state: State) -> bool:
 
 
 def _prepared_due(state: State, now: Now, out: Outbound) -> Message | None:
-    order = out.order
-    entry = order.purpose == "ENTRY"
-    judge = limits.entry_refusal if entry else limits.exit_refusal
-    reason = judge(state, now, order)
+    reason = limits.refusal(state, now, out.order)
     if reason:
         return gateway_words.verdict(out, "DENIED", reason)
-    if not entry and limits.exit_wait(state, now, order):
-        return None
-    return _send(state, out)
+    return None if limits.wait(state, now, out.order) else _send(state, now, out)
 
 
 def _again(state: State, now: Now, out: Outbound) -> Message | None:
@@ -256,4 +258,4 @@ def _again(state: State, now: Now, out: Outbound) -> Message | None:
         return gateway_words.verdict(out, "ABANDONED", f"not sent again: {reason}")
     if reason or limits.exit_wait(state, now, out.order):
         return None
-    return _send(state, out)
+    return _send(state, now, out)

@@ -5,10 +5,11 @@ message. It brings the fills that happened while the link was down, and the trut
 
 An order in doubt counts as never arrived only when all of this holds (reliability 3.3):
 two sound snapshots, `limits.snapshot_gap_s` apart, did not know it; the link had been healthy, and
-the order on its way, for `limits.wire_wait_s` before each; the position is what it was; and either
+the order on its way, for `limits.wire_wait_s` before each; the position is what it was, but for
+executions of other orders; and either
 TWS's first free order id is not past it, or it was sent over this very connection, or its session
-is over: a day order is dead then, whatever became of the position. Then an entry is abandoned, and
-an exit is sent again under its old order id, if it may.
+is over: a day order is dead then, whatever became of the position. Then an entry or a resting stop
+is abandoned, and an exit is sent again under its old order id, if it may.
 
 An exit whose id TWS has burnt (it answered 103, or says at the handshake that it saw the id) cannot
 be sent again. Absent from the books, with the position unchanged, it is not alive: it is abandoned
@@ -45,12 +46,20 @@ def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
         out.missing = out.stage in AT_BROKER and out.order.intent_id not in present
         if out.missing:
             _take_absence(state, now, out, books.begun_ns, reported)
+        elif out.cancel_sent and cancel_unanswered(state, now, out):
+            out.cancel_sent = False  # it lives: the cancel was lost or refused
     _take_position(state, now, reported, first=first)
     state.link.reconciled = True
     state.link.position_said = True
     state.snapshots.ever = True
     state.snapshots.taken_market_ns = now.market_ns
     state.snapshots.failure = ""
+
+
+def cancel_unanswered(state: State, now: Now, out: Outbound) -> bool:
+    """A cancel that TWS has not said a word on for as long as it may take over an order."""
+    waited_s = seconds_since(now, out.cancel_sent_host_ns)
+    return out.cancel_sent and not out.done and waited_s > state.settings.limits.acknowledge_s
 
 
 def _take_orders(state: State, books: Snapshot, *, history: bool) -> set[str]:
@@ -69,6 +78,9 @@ def _take_orders(state: State, books: Snapshot, *, history: bool) -> set[str]:
 
 
 def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported: int) -> None:
+    if out.stage == "WORKING" and _session_over(state, now, out):
+        outbound.finish(state, out, "Cancelled", "its session is over")
+        return
     bounds = state.settings.limits
     wait_ns = int(bounds.wire_wait_s * SECOND_NS)
     if begun_ns - max(out.sent_host_ns, state.link.healthy_host_ns) < wait_ns:
@@ -86,21 +98,32 @@ def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported
 
 
 def _resolve(state: State, now: Now, out: Outbound, reported: int) -> None:
-    day = session_day(state, now)
-    session_over = day is not None and out.order.day < day
-    if reported != out.position_before and not session_over:
+    session_over = _session_over(state, now, out)
+    if reported - out.position_before != _traded_since(state, out) and not session_over:
         return
     same_link = state.link.number == out.link_number
     id_seen = state.link.next_order_id > out.order_id and not same_link
     refused_id = out.code == codes.DUPLICATE_ORDER_ID
-    if session_over or refused_id or (id_seen and out.order.purpose == "EXIT"):
+    if session_over or refused_id or (id_seen and out.order.action == "SELL"):
         outbound.finish(state, out, "ABANDONED", "the broker's books do not know it")
     elif id_seen:
         return
-    elif out.order.purpose == "ENTRY":
-        outbound.finish(state, out, "ABANDONED", "it is proven that it never reached the broker")
-    else:
+    elif out.order.purpose == "EXIT":
         out.absence_proven = True
+    else:
+        outbound.finish(state, out, "ABANDONED", "it is proven that it never reached the broker")
+
+
+def _session_over(state: State, now: Now, out: Outbound) -> bool:
+    """Every order of ours is a day order: after its session it is dead, whatever became of it."""
+    day = session_day(state, now)
+    return day is not None and out.order.day < day
+
+
+def _traded_since(state: State, out: Outbound) -> int:
+    """What other orders' executions, each of them known, have moved the position by."""
+    before = out.traded_before
+    return 0 if before is None else state.traded_shares - before
 
 
 def _take_position(state: State, now: Now, reported: int, *, first: bool) -> None:

@@ -8,7 +8,7 @@ price before anything else is considered.
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core import entry, exits, stop, vigilance
+from common.core import entry, exits, resting, stop, vigilance
 from common.core.risk_heard import evolve, refusal
 from common.core.risk_state import Day, State, in_session, start
 from common.messages import (
@@ -66,8 +66,17 @@ def busy(state: State) -> bool:
         state.entry is not None
         or state.exit is not None
         or state.breach is not None
+        or _stop_moves(state)
         or _margin_unknown(state)
     )
+
+
+def _stop_moves(state: State) -> bool:
+    """The stop at the broker is on its way there, on its way out, or selling."""
+    plan = state.resting
+    if plan is None or plan.status in DONE_STATUSES:
+        return False
+    return plan.status == "PendingSubmit" or plan.cancelling or plan.reported > 0
 
 
 def _margin_unknown(state: State) -> bool:
@@ -116,7 +125,7 @@ def _on_anything(state: State, now: Now, message: Message) -> list[Message]:
     done = _entry_outcome(state)
     if done:
         return done
-    leaving = exits.decide(state, now)
+    leaving = resting.outcome(state) or exits.decide(state, now)
     if leaving:
         return leaving
     out: list[Message] = []
@@ -124,6 +133,7 @@ def _on_anything(state: State, now: Now, message: Message) -> list[Message]:
     if armed is not None and not isinstance(message, Commission):
         out.append(armed)
     if isinstance(message, Tick):
+        out += resting.decide(state, now)
         out += entry.decide(state, now)
         out += vigilance.decide(state, now)
         out += _summary(state, now)

@@ -6,14 +6,11 @@ from datetime import date
 
 from common import settings as settings_file
 from common.clock import SECOND_NS
-from common.core import ledger
+from common.core import ledger, resting, risk_orders
 from common.core.risk_state import (
-    EXIT_RETRY_S_MAX,
     Baseline,
     Day,
-    Plan,
     State,
-    capped,
     without_figures,
 )
 from common.messages import (
@@ -27,6 +24,7 @@ from common.messages import (
     BreachSuspected,
     BrokerLink,
     BrokerPnl,
+    CancelOrder,
     Commission,
     DailyBar,
     DaySummary,
@@ -47,14 +45,12 @@ from common.messages import (
     Message,
     Now,
     OpeningPrint,
-    Order,
     OrderBook,
     OrderState,
     OrderUpdate,
     PlaceOrder,
     PreviewMargin,
     Quote,
-    Reason,
     Refused,
     Resume,
     RiskState,
@@ -66,14 +62,25 @@ from common.messages import (
     StopHit,
     SubmitOrder,
     TargetPosition,
+    Tick,
 )
+
+PRICES = (Quote, BrokerPnl, Equity, Tick)
+"""Messages that leave orders, position and stop level as they are."""
 
 DENIED_PAUSE_NS = 15 * SECOND_NS
 """Market time before an entry that our own gateway refused is tried again."""
 
 
-def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915  (one case a message: a table)
+def evolve(state: State, now: Now, message: Message) -> None:
     """Folds one message into the state."""
+    _take(state, now, message)
+    if not isinstance(message, PRICES):
+        risk_orders.settle_exit(state, now)
+        resting.note(state, now)
+
+
+def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915  (one case a message: a table)
     match message:
         case Quote():
             if state.breach is None:  # a jump is measured from the last price nobody doubted
@@ -103,20 +110,20 @@ def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR
         case HaltLatch():
             state.latch = message
         case Fill():
-            ledger.take_fill(state, message)
+            ledger.take_fill(state, now, message)
         case Commission():
             ledger.take_commission(state, message)
         case OrderUpdate():
-            _take_status(state, message)
+            risk_orders.take_status(state, now, message)
         case OrderState():
             if message.status == "DENIED":  # all else the gateway says itself
-                _take_denial(state, message.intent_id, message.reason)
+                risk_orders.take_denial(state, message.intent_id, message.reason)
         case MarginPreview():
             if message.key == state.preview_asked:
                 state.preview = message
                 state.preview_rejections += message.rejected
         case Accepted() | Refused():
-            _take_answer(state, message)
+            risk_orders.take_answer(state, message)
         case Silence():
             (state.silent.add if message.silent else state.silent.discard)(message.topic)
         case DiskState():
@@ -127,6 +134,7 @@ def evolve(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR
             state.settings = settings_file.from_json(message.settings_json)
             state.silent = set()
             state.said_state = None
+            state.unrested_host_ns = 0
         case Halt() | Resume() | Adopt() | Flatten():
             _take_person(state, message)
         case _:
@@ -163,7 +171,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
         case GoNoGo():
             if state.day is not None:
                 state.day.readiness_said = True
-            _forget_preview(state)
+            risk_orders.forget_preview(state)
         case EntryRefused():
             if state.day is not None:
                 state.day.last_refusal = message.reason
@@ -175,7 +183,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
                     else:
                         state.day.rejections += 1
                     state.entry = None
-                    _forget_preview(state)
+                    risk_orders.forget_preview(state)
                 if message.final:
                     state.day.entry_over = message.reason
         case Entered():
@@ -184,7 +192,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
             state.entry = None
             state.uninvested_usd = 0.0
         case Exited():
-            _take_exited(state, message)
+            risk_orders.take_exited(state, message)
         case DaySummary():
             if state.day is not None:
                 state.day.summary_said = True
@@ -194,12 +202,18 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
             state.preview_host_ns = now.host_ns
             state.preview = None
         case PlaceOrder():
-            _take_plan(state, now, message.order)
+            risk_orders.take_plan(state, now, message.order)
         case SubmitOrder():
-            if state.exit is not None:
+            if message.order.purpose == "STOP":
+                risk_orders.take_stop(state, now, message.order)
+            elif state.exit is not None:
                 state.exit.direct = True
+        case CancelOrder():
+            state.cancelled.add(message.intent_id)
+            if state.resting is not None and state.resting.order.intent_id == message.intent_id:
+                state.resting.cancelling = True
         case ExitFailed():
-            _take_exit_failed(state, now, message)
+            risk_orders.take_exit_failed(state, now, message)
         case _:
             pass
 
@@ -231,22 +245,21 @@ def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None
             state.flatten_pending = bool(state.shares) or state.entry is not None
 
 
-def _forget_preview(state: State) -> None:
-    state.preview, state.preview_asked, state.preview_rejections = None, "", 0
-
-
 def _take_session(state: State, session: Session) -> None:
     state.session = session
     if state.day is None or session.day > state.day.day:
         state.day = Day(day=session.day)
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
-        _forget_preview(state)
+        risk_orders.forget_preview(state)
         state.preview_count = 0
         state.exit_attempt = {}
         state.entry = None
         if state.exit is not None and state.exit.status in DONE_STATUSES:
             state.exit = None  # executions it reported never came; the broker's count was believed
+        if state.resting is not None and state.resting.status in DONE_STATUSES:
+            state.resting = None
+        state.cancelled = set()
         if state.shares:
             state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
         state.flow_usd = 0.0
@@ -267,60 +280,6 @@ def _take_signal(state: State, signal: Signal) -> None:
         state.bear_pending = signal.side == "BEAR" and bool(state.shares)
 
 
-def _take_status(state: State, news: OrderUpdate) -> None:
-    for plan in (state.entry, state.exit):
-        if plan is not None and plan.order.intent_id == news.intent_id:
-            plan.reported = max(plan.reported, news.filled)
-            if plan.status in DONE_STATUSES and news.status not in DONE_STATUSES:
-                return
-            plan.status = news.status
-            plan.reason = news.reason or plan.reason
-            plan.acknowledged = plan.acknowledged or news.status != "UNKNOWN"
-
-
-def _take_denial(state: State, intent_id: str, reason: str) -> None:
-    """Refused before it was sent; said of an order that the broker knows by now, it is stale."""
-    for plan in (state.entry, state.exit):
-        if plan is not None and plan.order.intent_id == intent_id:
-            plan.acknowledged = True
-            if plan.status == "PendingSubmit" and plan.filled == 0:
-                plan.status, plan.reason = "DENIED", reason
-
-
-def _take_answer(state: State, answer: Accepted | Refused) -> None:
-    for plan in (state.entry, state.exit):
-        if plan is not None and plan.order.intent_id == answer.key:
-            plan.acknowledged = True
-    if isinstance(answer, Refused):
-        _take_denial(state, answer.key, answer.reason)
-    if answer.key == state.preview_asked and isinstance(answer, Refused):
-        state.preview = MarginPreview(
-            key=answer.key,
-            shares=0,
-            init_before_usd=0.0,
-            init_after_usd=0.0,
-            maint_after_usd=0.0,
-            equity_with_loan_after_usd=0.0,
-            commission_usd=0.0,
-            problem=answer.reason,
-        )
-
-
-def _take_plan(state: State, now: Now, order: Order) -> None:
-    plan = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns)
-    if order.purpose == "EXIT":
-        state.exit = plan
-        key = f"{order.day:%Y%m%d}"
-        state.exit_attempt[key] = state.exit_attempt.get(key, 0) + 1
-        return
-    account = state.account
-    plan.equity_usd = capped(state, account.net_liquidation_usd) if account else 0.0
-    plan.leverage = order.shares * order.price_usd / plan.equity_usd if plan.equity_usd > 0 else 0.0
-    plan.again = state.day is not None and state.day.stops > 0
-    state.entry = plan
-    _forget_preview(state)
-
-
 def _take_baseline(state: State, message: BaselineSet) -> None:
     state.baseline = Baseline(
         day=message.day,
@@ -339,30 +298,3 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
             state.day.gap_usd = message.shares * gap if state.closing.day < message.day else 0.0
     if state.account is not None and state.account.shares == state.shares:
         ledger.compare_net_liquidation(state, state.account)
-
-
-def _take_exited(state: State, message: Exited) -> None:
-    reason: Reason = message.reason
-    if state.day is not None:
-        state.day.exits += 1
-    state.exit = None
-    state.exit_slices = 1
-    state.exit_failures = 0
-    state.exit_rejected = ""
-    if state.shares and reason == "bear":
-        state.bear_pending = True
-    ledger.when_flat(state)
-
-
-def _take_exit_failed(state: State, now: Now, message: ExitFailed) -> None:
-    """An exit that ended unfilled is tried again, each time a little later, after a margin
-    rejection in smaller pieces."""
-    state.exit = None
-    state.exit_failures += 1
-    state.exit_rejected = message.reason if message.rejected else state.exit_rejected
-    wait_s = min(EXIT_RETRY_S_MAX, 2**state.exit_failures)
-    state.exit_retry_host_ns = now.host_ns + wait_s * SECOND_NS
-    if message.rejected:
-        state.exit_slices = min(
-            state.exit_slices * state.settings.exit.reject_slices, state.shares or 1
-        )

@@ -12,8 +12,10 @@ from datetime import date
 
 from msgspec import Struct, field
 
+from common.clock import SECOND_NS
 from common.core import rules
 from common.messages import (
+    DONE_STATUSES,
     AccountSnapshot,
     BreachSuspected,
     BrokerLink,
@@ -39,6 +41,10 @@ from common.settings import Settings
 PRICE_USD_MAX = 1e6  # what messages take for a price
 EXIT_RETRY_S_MAX = 30
 """Host seconds between two tries of an exit, at most."""
+FORGOTTEN_NS = 10 * SECOND_NS
+"""Host time after which a stop that the gateway does not list is none: its journal was damaged."""
+FILLS_COME_NS = 5 * SECOND_NS
+"""Host time by which executions may come after the status that reports them."""
 
 
 class Baseline(Struct):
@@ -86,6 +92,9 @@ class Plan(Struct):
     acknowledged: bool = False
     direct: bool = False
     again: bool = False
+    cancelling: bool = False
+    ended_host_ns: int = 0
+    """When its last status was heard."""
 
 
 class Day(Struct):
@@ -95,6 +104,8 @@ class Day(Struct):
     entries: int = 0
     stops: int = 0
     exits: int = 0
+    rests: int = 0
+    """Stops placed at the broker."""
     entry_done: bool = False
     entry_over: str = ""
     refusals: int = 0
@@ -152,6 +163,12 @@ class State(Struct):
     exit_rejected: str = ""
     exit_retry_host_ns: int = 0
     exit_slices: int = 1
+    resting: Plan | None = None
+    """The newest stop at the broker, also when it is done; None once its sale was told."""
+    cancelled: set[str] = field(default_factory=set)
+    """Orders whose cancel was asked for today."""
+    unrested_host_ns: int = 0
+    """Since when a stop that should rest at the broker does not; 0 while all is well."""
     preview: MarginPreview | None = None
     preview_asked: str = ""
     preview_count: int = 0
@@ -188,7 +205,12 @@ def equity_usd(state: State, mark_usd: float) -> float:
 
 
 def stop_usd(state: State) -> float:
-    """The equity at which the stop fires. After a withdrawal the smaller base is the stricter.
+    """The equity at which the stop fires."""
+    return level_usd(state, state.settings.stop.loss_fraction)
+
+
+def level_usd(state: State, loss_fraction: float) -> float:
+    """The equity at which this much is lost. After a withdrawal the smaller base is the stricter.
 
     Under `account.capital_usd_max` what the cap leaves unused is withdrawn first.
     """
@@ -201,7 +223,7 @@ def stop_usd(state: State) -> float:
     return rules.stop_level(
         base.baseline_usd,
         rules.risk_base(base.baseline_usd, state.flow_usd + unused_usd),
-        state.settings.stop.loss_fraction,
+        loss_fraction,
     )
 
 
@@ -229,6 +251,26 @@ def capped(state: State, equity: float) -> float:
     """Equity the strategy may use: at most `account.capital_usd_max`, when that is set."""
     cap = state.settings.account.capital_usd_max
     return min(equity, cap) if cap > 0 else equity
+
+
+def stop_alive(state: State, now: Now) -> bool:
+    """Whether the stop at the broker may still sell, as far as is known."""
+    plan, book = state.resting, state.book
+    if plan is None or plan.status in DONE_STATUSES:
+        return False
+    listed = book is None or plan.order.intent_id in (*book.working, *book.unknown)
+    young = 0 <= now.host_ns - plan.asked_host_ns < FORGOTTEN_NS
+    return listed or young or not plan.acknowledged
+
+
+def selling(state: State, now: Now) -> bool:
+    """Whether the stop at the broker has begun to sell: then it is the exit, until it is done and
+    the fills that it reports have had a moment to arrive."""
+    plan = state.resting
+    if plan is None or not max(plan.filled, plan.reported):
+        return False
+    awaited = plan.filled < plan.reported and 0 <= now.host_ns - plan.ended_host_ns < FILLS_COME_NS
+    return stop_alive(state, now) or awaited
 
 
 def in_session(state: State, now: Now) -> bool:

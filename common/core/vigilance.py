@@ -6,8 +6,15 @@ Each condition is worked out anew on every tick; a difference to what was said i
 from __future__ import annotations
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.core import exits, rules
-from common.core.risk_state import State, equity_usd, in_session, shown_price, stop_usd
+from common.core import exits, resting, rules
+from common.core.risk_state import (
+    State,
+    equity_usd,
+    in_session,
+    selling,
+    shown_price,
+    stop_usd,
+)
 from common.core.stop import armed, equity_now, looks_like_split, sample
 from common.messages import TEXT_MAX, Alert, AlertLevel, Equity, Message, Mode, Now, RiskState
 
@@ -91,6 +98,13 @@ def _unprotected(state: State, now: Now, shares: int) -> Conditions:
     elif seen is not None and looks_like_split(state, seen.mark_usd):
         text = "the price left the baseline's by a split's ratio and the share count did not"
         found["split"] = ("page", f"{text}: the stop waits for the broker; check for a split")
+    why = resting.missing_why(state, now)
+    if why:
+        text = f"no stop for {shares} shares rests at the broker: {why[: TEXT_MAX - 200]}"
+        found["resting-stop"] = ("page", f"{text}; only the stop monitor watches them")
+    patience_ns = int(state.settings.exit.unfilled_page_s * SECOND_NS)
+    if selling(state, now) and not 0 <= now.host_ns - state.fired_host_ns < patience_ns:
+        found["resting-unfilled"] = ("page", f"the stop at the broker sells: {shares} shares left")
     if state.bear_pending and state.exit is None and state.ours:
         late_ns = now.market_ns - session.open_ns
         if late_ns > BEAR_EXIT_LATE_NS:
@@ -131,6 +145,9 @@ def breached_why(state: State, now: Now) -> str:
     plan = state.exit
     if plan is not None and plan.status == "UNKNOWN":
         return f"exit {plan.order.intent_id} is UNKNOWN until the broker proves it"
+    rest = state.resting
+    if rest is not None and rest.status == "UNKNOWN":
+        return f"the exit waits: {rest.order.intent_id} is UNKNOWN until the broker proves it"
     if state.feed is not None and state.feed.halted:
         return "trading in SMH is halted; the exit stays working"
     link = state.link
@@ -138,6 +155,8 @@ def breached_why(state: State, now: Now) -> str:
         return "no link to the broker"
     if not in_session(state, now):
         return "the market is shut; the exit goes at the next open"
+    if selling(state, now):
+        return ""  # the stop at the broker is the exit
     waiting = plan is None or plan.status in ("PendingSubmit", "DENIED", "REJECTED")
     if waiting and not 0 <= now.host_ns - state.fired_host_ns < BREACHED_AFTER_NS:
         return "the broker has not acknowledged an exit"
@@ -169,12 +188,15 @@ def risk_state(state: State, now: Now) -> RiskState:
         uninvested_usd=round(max(0.0, state.uninvested_usd + max(0.0, state.flow_usd)), 2),
         liquidation_price_usd=_liquidation_price(state),
         protected_by=_protected_by(state, now),
+        resting_usd=resting.resting_usd(state) if state.shares else None,
     )
 
 
 def _pending(state: State, now: Now) -> str:
     if state.exit is not None:
         return f"exit {state.exit.order.intent_id}: {state.exit.status}"
+    if selling(state, now) and state.resting is not None:
+        return f"the stop at the broker sells: {state.resting.status}"
     if state.entry is not None:
         return f"entry {state.entry.order.intent_id}: {state.entry.status}"
     reason = exits.wanted(state)
@@ -210,7 +232,9 @@ def _protected_by(state: State, now: Now) -> str:
         return "NOT PROTECTED while the market is shut"
     if not armed(state):
         return "NOT PROTECTED: no baseline for today yet"
-    return f"the stop monitor, at equity ${stop_usd(state):,.2f}"
+    text = f"the stop monitor, at equity ${stop_usd(state):,.2f}"
+    level = resting.resting_usd(state)
+    return text if level is None else f"{text}, and a stop at the broker, at SMH ${level:,.2f}"
 
 
 def equity_at(state: State, mark_usd: float | None) -> float:

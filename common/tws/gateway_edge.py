@@ -96,7 +96,7 @@ class GatewayEdge:
         if deadline_ns and self._clock.now_ns() > deadline_ns:
             self._say(tws.NotSent(effect.order_id, "past its deadline at the last moment"))
             return
-        order = orders.ib_order(effect.order, effect.account, effect.order_ref)
+        order = orders.ib_order(effect.order, effect.account, effect.order_ref, effect.oca_group)
         self._place(effect.order_id, order)
 
     def _ask_preview(self, effect: tws.AskPreview) -> None:

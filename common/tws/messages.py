@@ -227,12 +227,16 @@ class TakeSnapshot(Message, frozen=True):
 
 
 class SendOrder(Message, frozen=True):
-    """placeOrder. On disk before it is performed; NotSent when nothing could be written."""
+    """placeOrder. On disk before it is performed; NotSent when nothing could be written.
+
+    Orders of one `oca_group` exclude each other at the broker: a fill of one cancels the rest.
+    """
 
     order_id: OrderId
     account: Word
     order_ref: Word
     order: Order
+    oca_group: Word = ""
 
 
 class SendCancel(Message, frozen=True):

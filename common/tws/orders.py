@@ -58,7 +58,14 @@ def known_contract(con_id: int, strategy: Strategy) -> Any:
     )
 
 
-def ib_order(order: Order, account: str, order_ref: str) -> IbOrder:
+CANCEL_WITH_BLOCK = 1
+"""OCA type: a fill of one member cancels the rest, and only one at a time is at an exchange."""
+DOUBLE_BID_ASK = 1
+"""Trigger method: the bid must be at the level in two quotes running. One wild print triggers Last,
+one wild quote Bid/Ask and Midpoint."""
+
+
+def ib_order(order: Order, account: str, order_ref: str, oca_group: str = "") -> IbOrder:
     """An order whose time in force, account and reference always stand on it."""
     placed = IbOrder(
         action=order.action,
@@ -71,6 +78,12 @@ def ib_order(order: Order, account: str, order_ref: str) -> IbOrder:
     )
     if order.limit_usd is not None:
         placed.lmtPrice = round(order.limit_usd, 2)
+    if order.stop_usd is not None:
+        placed.auxPrice = round(order.stop_usd, 2)
+        placed.triggerMethod = DOUBLE_BID_ASK
+    if oca_group:
+        placed.ocaGroup = oca_group
+        placed.ocaType = CANCEL_WITH_BLOCK
     return placed
 
 

@@ -98,7 +98,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                     base=self.leverage_base, vix_below=self.vix_below, leverage=self.vix_leverage
                 ),
                 entry=Entry(reentry_same_day=self.reentry, test_entry=self.decide_at == "close"),
-                stop=Stop(loss_fraction=self.stop_loss_fraction, baseline=self.baseline),
+                stop=Stop(
+                    loss_fraction=self.stop_loss_fraction,
+                    baseline=self.baseline,
+                    resting=False,  # it acts only where the live system is dead
+                ),
                 margin=self._margin_settings(),
             )
             return msgspec.convert(msgspec.to_builtins(settings), Settings)  # checks the bounds

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from services.sim_tws.account import Account
 from services.sim_tws.orders import Execution, Order
 
+CANCEL_WITH_BLOCK = 1  # the OCA type in which a fill ends the rest
 FIRST_PERM_ID = 1_203_450_000
 
 
@@ -46,6 +47,14 @@ class Books:
         """The other live orders of its one-cancels-all group."""
         name = order.ticket.oca_group
         return [o for o in self.live() if name and o is not order and o.ticket.oca_group == name]
+
+    def group_is_used_up(self, name: str) -> bool:
+        """Has every order of that one-cancels-all group ended, or one traded that ends the rest?"""
+        members = [o for o in self.orders.values() if name and o.ticket.oca_group == name]
+        if not members:
+            return False
+        traded = any(o.filled and o.ticket.oca_type == CANCEL_WITH_BLOCK for o in members)
+        return traded or all(o.done for o in members)
 
     def next_perm_id(self) -> int:
         self.last_perm_id += 1

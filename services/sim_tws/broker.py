@@ -289,6 +289,8 @@ class Broker:
         refusal = checks.window_refusal(ticket, self.tape, self.now_ns)
         if refusal is None and switches.reject_outside_hours:
             refusal = checks.closed_refusal(ticket, self.tape, self.now_ns)
+        used_up = self.books.group_is_used_up(ticket.oca_group)
+        refusal = refusal or checks.group_refusal(ticket, used_up=used_up)
         return refusal or checks.crowd_refusal(ticket, live) or self._margin_refusal(order, live)
 
     def _margin_refusal(self, order: Order, live: Sequence[Order]) -> Refusal | None:
@@ -296,6 +298,8 @@ class Broker:
         if ticket.parent_id:
             return None
         smh_usd = self.tape.mark(self.now_ns)
+        exclusive = self.books.group(order)
+        live = [other for other in live if other not in exclusive]
         return checks.margin_refusal(
             ticket.side, order.remaining, self._market_price(order), live, self.account, smh_usd
         )

@@ -25,9 +25,10 @@ PIECE_GAP_NS = SECOND_NS // 4
 PIECE_SLIPPAGE_USD = 0.01
 
 # Trigger methods of stop orders (0 is the default for a US stock: last; 7 is last or bid/ask).
+DOUBLE_BID_ASK = 1
 LAST_METHODS = frozenset({0, 2})
 DOUBLE_LAST = 3
-BID_ASK_METHODS = frozenset({1, 4})
+BID_ASK = 4
 MIDPOINT = 8
 
 
@@ -245,8 +246,23 @@ def _triggers(order: Order, tick: Tick) -> bool:
     method = ticket.trigger_method
     if method in LAST_METHODS or method == DOUBLE_LAST:
         return touched(tick.last) and tick.last_size > 0
-    if method in BID_ASK_METHODS:
+    if method == DOUBLE_BID_ASK:
+        size = tick.ask_size if ticket.side > 0 else tick.bid_size
+        return _touched_twice(order, quoted, size, touched(quoted))
+    if method == BID_ASK:
         return touched(quoted)
     if method == MIDPOINT:
         return touched((tick.bid + tick.ask) / 2)
     return touched(tick.last) or touched(quoted)
+
+
+def _touched_twice(order: Order, price: float, size: float, touched: bool) -> bool:
+    """Whether this quote is the second running beyond the level: another price, or more shown."""
+    before = order.touched
+    order.touched = (price, size) if touched else None
+    if not touched or before is None:
+        return False
+    if price == before[0] and size <= before[1]:
+        order.touched = before
+        return False
+    return True

@@ -127,6 +127,13 @@ def crowd_refusal(ticket: Ticket, live: Sequence[Order]) -> Refusal | None:
     )
 
 
+def group_refusal(ticket: Ticket, *, used_up: bool) -> Refusal | None:
+    """A one-cancels-all group that has traded or ended takes no further order under its name."""
+    if not used_up:
+        return None
+    return 201, f"Order rejected - reason:OCA group {ticket.oca_group} is closed."
+
+
 def margin_refusal(
     side: int, shares: float, price: float, live: Sequence[Order], account: Account, smh_usd: float
 ) -> Refusal | None:

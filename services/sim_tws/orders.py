@@ -124,6 +124,7 @@ class Order:
     commission_usd: float = 0.0
     why_held: str = ""
     triggered: bool = False
+    touched: tuple[float, float] | None = None  # the quote before, if beyond a double bid/ask level
     held_for_parent: bool = False
     stop_usd: float | None = None  # the trailing level, once it has one
     slice_due_ns: int = 0  # no further piece before this market instant

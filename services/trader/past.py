@@ -22,7 +22,7 @@ from services.trader.sentences import sentence
 from services.trader.why import Chain, Step, chain, essential, intent_of
 from services.trader.wording import market_time, named, one_line, usd, utc_time
 
-INTENT_ID = re.compile(r"(\d{8})-(ENTRY|EXIT)-\d{1,3}")
+INTENT_ID = re.compile(r"(\d{8})-(ENTRY|EXIT|STOP)-\d{1,3}")
 
 
 def why(var_dir: Path, order: str) -> Chain:
@@ -69,7 +69,8 @@ def _entries_around(var_dir: Path, day: str) -> list[journals.Entry]:
 def chain_on_screen(found: Chain, *, everything: bool) -> RenderableType:
     """Causes and story; `everything`: also TWS's raw reports and each repetition."""
     order = found.order
-    limit = f" at {usd(order.limit_usd)}" if order.limit_usd else ""
+    price_usd = order.limit_usd or order.stop_usd
+    limit = f" at {usd(price_usd)}" if price_usd else ""
     title = (
         f"{order.intent_id}: {order.action} {order.shares:,} {order.order_type}{limit} "
         f"({order.reason}), sized at {usd(order.price_usd)}"

@@ -115,7 +115,8 @@ def _order(message: Any) -> str | None:
     match message:
         case m.PlaceOrder() | m.SubmitOrder():
             order = message.order
-            limit = f" at {usd(order.limit_usd)}" if order.limit_usd else ""
+            price_usd = order.limit_usd or order.stop_usd
+            limit = f" at {usd(price_usd)}" if price_usd else ""
             void = market_time(order.deadline_ns, day=False) if order.deadline_ns else ""
             return (
                 f"{order.intent_id}: {order.action} {order.shares:,} {order.order_type}{limit} "
@@ -141,7 +142,9 @@ def _order(message: Any) -> str | None:
             return usd(message.commission_usd)
         case SendOrder():
             account = shortened(message.account)
-            return f"IB order {message.order_id}, orderRef {message.order_ref}, account {account}"
+            group = f", OCA group {message.oca_group}" if message.oca_group else ""
+            ids = f"IB order {message.order_id}, orderRef {message.order_ref}"
+            return f"{ids}, account {account}{group}"
         case _:
             return None
 

@@ -23,6 +23,7 @@ STANDING: dict[m.Reason, tuple[type[m.Message], ...]] = {
     "stop": (m.BaselineSet, m.StopHit, m.Quote, m.BrokerPnl),
     "bear": (m.Signal,),
     "flatten": (m.Flatten, m.AccountSnapshot),
+    "resting_stop": (m.BaselineSet, m.Entered, m.AccountSnapshot),
 }
 """For each reason of an order, the facts that the decision rests on."""
 

@@ -22,6 +22,7 @@ from common.messages import (
     OrderType,
     OrderUpdate,
     Purpose,
+    Reason,
     Refused,
     Session,
     Started,
@@ -47,6 +48,7 @@ SESSION = Session(
     next_close_ns=START_NS + 30 * HOUR_NS,
     broker_agrees=True,
 )
+REASONS: dict[Purpose, Reason] = {"ENTRY": "signal", "EXIT": "stop", "STOP": "resting_stop"}
 _encode = msgspec.msgpack.Encoder().encode
 _decode_record = wire.record_decoder(outbox.EDGE_MESSAGES).decode
 
@@ -60,15 +62,17 @@ def order(
     deadline_s: float = 3600.0,
     outside_rth: bool = False,
 ) -> Order:
+    rests = purpose == "STOP"
     return Order(
         intent_id=f"20240604-{purpose}-{attempt}",
         day=DAY,
         purpose=purpose,
-        reason="signal" if purpose == "ENTRY" else "stop",
+        reason=REASONS[purpose],
         action="BUY" if purpose == "ENTRY" else "SELL",
         shares=shares,
-        order_type=order_type,
+        order_type="STP" if rests else order_type,
         limit_usd=limit_usd,
+        stop_usd=99.0 if rests else None,
         outside_rth=outside_rth,
         price_usd=100.0,
         deadline_ns=START_NS + int(deadline_s * SECOND_NS),

@@ -44,8 +44,12 @@ CLOSE_USD = 400.0
 
 
 def settings(**sections: dict[str, Any]) -> Settings:
-    """Settings as shipped, but for these: settings(stop={"baseline": "entry"})."""
-    return msgspec.convert(sections, Settings)
+    """Settings as shipped, but for these: settings(stop={"baseline": "entry"}).
+
+    No stop rests at the broker unless they say so: it is a subject of its own (test_resting.py).
+    """
+    stop = {"resting": False, **sections.pop("stop", {})}
+    return msgspec.convert({**sections, "stop": stop}, Settings)
 
 
 def session(
@@ -82,7 +86,7 @@ class RiskDay(Script):
         adopted: bool = True,
     ) -> None:
         self.hours = hours or session()
-        super().__init__(risk, given or Settings(), instant(self.hours.day, at))
+        super().__init__(risk, given or settings(), instant(self.hours.day, at))
         self.held, self.cash_usd, self.other_usd = held, cash_usd, 0.0
         self.mark_usd = CLOSE_USD
         self.portfolio_margin: bool | None = True

@@ -61,6 +61,10 @@ UNPROTECTED_LINE = (
     "⏹️ System shutdown. NOT PROTECTED: 7355 shares of SMH stay open, "
     "and nothing watches their stop until the next start"
 )
+RESTING_LINE = (
+    "⏹️ System shutdown. 7355 shares of SMH stay open: a stop at the broker sells them at $400.00 "
+    "until today's close, and nothing protects them after it"
+)
 
 
 def baseline(day: date = DAY, labelled: str = "") -> BaselineSet:
@@ -70,10 +74,11 @@ def baseline(day: date = DAY, labelled: str = "") -> BaselineSet:
     )  # fmt: skip
 
 
-def risk(shares: int = 0, breached: str = "", protected_by: str = "") -> RiskState:
+def risk(shares: int = 0, breached: str = "", resting_usd: float | None = None) -> RiskState:
     return RiskState(
         mode="ACTIVE", breached=breached, reasons=(), pending="", shares=shares, entry_done=False,
-        stop_fired=False, uninvested_usd=0.0, liquidation_price_usd=None, protected_by=protected_by,
+        stop_fired=False, uninvested_usd=0.0, liquidation_price_usd=None, protected_by="",
+        resting_usd=resting_usd,
     )  # fmt: skip
 
 
@@ -441,10 +446,10 @@ def test_data_that_came_first_does_not_hide_that_the_login_may_not_be_used(play:
     ("state", "line"),
     [
         (risk(0), "⏹️ System shutdown. No position"),
-        (risk(7355, protected_by="the stop monitor, at equity $980,000.00"), UNPROTECTED_LINE),
+        (risk(7355), UNPROTECTED_LINE),
         (
-            risk(7355, protected_by="resting stop at $400.00"),
-            "⏹️ System shutdown. 7355 shares of SMH stay open: resting stop at $400.00",
+            risk(7355, resting_usd=400.0),
+            RESTING_LINE,
         ),
     ],
     ids=["flat", "unprotected", "resting"],

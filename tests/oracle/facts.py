@@ -62,12 +62,21 @@ class Placed(Fact):
     order_ref: str
     outside_rth: bool
     what_if: bool
+    stop_usd: float
+    oca_group: str
+    oca_type: str
+    trigger_method: str
     content: tuple[str, ...]
 
     @property
     def plain(self) -> bool:
         """Has the shape of an order without algorithm, scale, hedge or conditions."""
         return len(self.content) == PLAIN_ORDER_FIELDS - 2
+
+    @property
+    def rests(self) -> bool:
+        """A stop that waits at the broker for its price."""
+        return self.order_type == "STP"
 
 
 @dataclass(slots=True)
@@ -235,7 +244,8 @@ def _api_started(head: Head, f: list[str]) -> Fact | None:
 def _placed(head: Head, f: list[str]) -> Fact:
     return Placed(
         *head, order_id=int(f[1]), symbol=f[3], action=f[16], shares=number(f[17]),
-        order_type=f[18], tif=f[21], account=f[23], order_ref=f[26], outside_rth=f[33] == "1",
+        order_type=f[18], stop_usd=number(f[20]), tif=f[21], oca_group=f[22], account=f[23],
+        order_ref=f[26], trigger_method=f[32], outside_rth=f[33] == "1", oca_type=f[47],
         what_if=f[85] == "1", content=tuple(f[2:]),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.oracle import facts as f
+from tests.oracle import resting
 from tests.oracle.averages import DailyPrices, sides
 from tests.oracle.day import LAST_MOMENTS_NS, Breach, Day
 from tests.oracle.frames import read
@@ -95,7 +96,7 @@ class Judge:
         self._day: Day | None = None
         self._day_before: Day | None = None
         self._days = 0
-        self._actions: Counter[date] = Counter()
+        self._actions: Counter[tuple[date, bool]] = Counter()  # resting stops apart
         self._id_max: dict[int, int] = {}
         self._refs: dict[str, Key] = {}
         self._causes: dict[Key, Cause] = {}
@@ -136,6 +137,7 @@ class Judge:
                 self._on_placed(fact)
             case f.CancelAsked():
                 self._count_action(fact)
+                self._orders.cancel_asked(fact)
             case f.OrderSaid():
                 self._orders.said(fact)
             case f.ErrorSaid():
@@ -198,10 +200,9 @@ class Judge:
         session = day.session
         self._days += 1
         breach = day.breach
-        if breach is not None and not breach.answered:
-            late = session.close_ns - breach.ns < LAST_MOMENTS_NS
-            if not late:
-                self._violate(breach.ns, "the stop was broken and no sell order followed")
+        late = breach is not None and session.close_ns - breach.ns < LAST_MOMENTS_NS
+        if breach is not None and not (breach.answered or late):
+            self._violate(breach.ns, "the stop was broken and no sell order followed")
         if day.signal == "BEAR" and day.shares_at_open > 0 and not day.sold:
             self._violate(session.close_ns, "BEAR since the close before, and nothing was sold")
         if day.signal == "BULL" and day.due_for_entry and not day.entries:
@@ -222,7 +223,7 @@ class Judge:
         if day.baseline.possibly_broken(quote, cash_usd, shares):
             day.stop_may_fire = True
         if day.breach is None and day.baseline.truly_broken(quote, cash_usd, shares):
-            selling = self._orders.shares_in_sales() > 0
+            selling = self._orders.selling
             day.breach = Breach(tick.ns, tick.host_ns, selling, tick.host_ns if selling else 0)
             self._breaches.append(day.breach)
 
@@ -231,7 +232,8 @@ class Judge:
             return
         key = (execution.owner, execution.order_id)
         self._orders.executed(execution)
-        if key in self._orders.placed:
+        placed = self._orders.placed.get(key)
+        if placed is not None:
             self._traded.add(key)
         shares = self._ledger.shares
         if shares < 0:
@@ -239,6 +241,9 @@ class Judge:
         day = self._day
         if day is None:
             return
+        if placed is not None and placed.rests:
+            day.stop_may_fire = True
+            self._sold(day, execution)
         if execution.side > 0:
             usd = self._ledger.cash_usd + shares * execution.price_usd
             before = day.baseline if day.bought == key else None
@@ -274,6 +279,8 @@ class Judge:
         self._check_terms(order)
         if order.action == "BUY":
             self._check_entry(order)
+        elif order.rests:
+            self._check_resting_stop(order)
         elif order.action == "SELL":
             self._check_exit(order)
         else:
@@ -281,7 +288,9 @@ class Judge:
         self._orders.place(order)
 
     def _count_action(self, fact: f.Placed | f.CancelAsked) -> None:
-        day = new_york_day(fact.ns)
+        placed = self._orders.placed.get((fact.client_id, fact.order_id))
+        order = fact if isinstance(fact, f.Placed) else placed
+        day = new_york_day(fact.ns), order is not None and order.rests
         self._actions[day] += 1
         if self._actions[day] == ACTIONS_A_DAY_MAX + 1:
             self._violate(fact.ns, f"more than {ACTIONS_A_DAY_MAX} order actions in a day")
@@ -348,12 +357,8 @@ class Judge:
 
     def _check_exit(self, order: f.Placed) -> None:
         name = f"exit {order.order_id}"
-        held, selling = self._ledger.shares, self._orders.shares_in_sales()
-        if order.shares > held - selling:
-            self._violate(
-                order.ns,
-                f"{name} sells {order.shares:g} of {held:g} held, {selling:g} in sales already",
-            )
+        for fault in resting.exit_faults(order, self._orders, self._ledger):
+            self._violate(order.ns, f"{name} {fault}")
         if not self._may_trade(order):
             self._violate(order.ns, f"{name} outside the session")
         cause = self._cause(order)
@@ -361,12 +366,22 @@ class Judge:
             self._violate(order.ns, f"{name} without a breach, a bear signal or a flatten")
         else:
             self._causes[order.client_id, order.order_id] = cause
-        day = self._day
-        if day is not None:
-            day.sold = True
-            if day.breach is not None and not day.breach.answered:
-                day.breach.answered, day.breach.answered_host_ns = True, order.host_ns
-                self._stop_host_s.append((order.host_ns - day.breach.host_ns) / f.SECOND_NS)
+        if self._day is not None:
+            self._sold(self._day, order)
+
+    def _sold(self, day: Day, fact: f.Placed | f.Executed) -> None:
+        day.sold = True
+        if day.breach is not None and not day.breach.answered:
+            day.breach.answered, day.breach.answered_host_ns = True, fact.host_ns
+            self._stop_host_s.append((fact.host_ns - day.breach.host_ns) / f.SECOND_NS)
+
+    def _check_resting_stop(self, order: f.Placed) -> None:
+        baseline = self._day.baseline if self._day is not None else None
+        for fault in resting.stop_faults(order, self._orders, self._ledger, baseline):
+            self._violate(order.ns, f"resting stop {order.order_id} {fault}")
+        if not self._may_trade(order):
+            self._violate(order.ns, f"resting stop {order.order_id} outside the session")
+        self._causes[order.client_id, order.order_id] = "stop"
 
     def _may_trade(self, order: f.Placed) -> bool:
         session = self._sessions.get(new_york_day(order.ns))
@@ -385,6 +400,8 @@ class Judge:
             return None
         if day.stop_may_fire or day.leaves_since_yesterday:
             return "stop"
+        if resting.just_sold(order, self._orders, self._ledger):
+            return "stop"
         if order.ns >= day.session.close_ns:
             signal = self._sides.get(day.session.day)
         else:
@@ -396,9 +413,8 @@ class Judge:
     # The end
 
     def _check_end(self, ns: int, gateway_starts: int) -> None:
-        day = self._day
-        if day is not None and ns >= day.session.close_ns + LAST_MOMENTS_NS:
-            self._end_day(day)
+        if self._day is not None and ns >= self._day.session.close_ns + LAST_MOMENTS_NS:
+            self._end_day(self._day)
         connected = len(self._connections.get(self._orders_client_id, ()))
         if connected > gateway_starts:
             self._violate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.oracle.facts import (
+    CancelAsked,
     ErrorSaid,
     Executed,
     OpenOrdersAsked,
@@ -28,6 +29,13 @@ class Alive:
     placed: Placed
     left: float
     acknowledged: bool = False
+    cancelling: bool = False
+
+    @property
+    def untouched(self) -> bool:
+        """Known at the broker, whole, and not being cancelled: its OCA group can count on it."""
+        whole = self.left == self.placed.shares
+        return self.acknowledged and whole and not self.cancelling
 
 
 class Orders:
@@ -66,6 +74,11 @@ class Orders:
         if alive is not None:
             alive.left = max(0.0, alive.left - execution.shares)
 
+    def cancel_asked(self, cancel: CancelAsked) -> None:
+        alive = self.alive.get((cancel.client_id, cancel.order_id))
+        if alive is not None:
+            alive.cancelling = True
+
     def completed(self, order: OrderCompleted) -> None:
         """Told after a reconnect: an order that ended while nobody listened."""
         key = self._perm_ids.get(order.perm_id)
@@ -84,5 +97,29 @@ class Orders:
         for key in self._unlisted.pop(ended.connection, set()):
             self.alive.pop(key, None)
 
-    def shares_in_sales(self) -> float:
-        return sum(a.left for a in self.alive.values() if a.placed.action == "SELL")
+    @property
+    def sales(self) -> list[Alive]:
+        return [alive for alive in self.alive.values() if alive.placed.action == "SELL"]
+
+    @property
+    def stops(self) -> list[Alive]:
+        """Stops that rest at the broker, or sell."""
+        return [alive for alive in self.sales if alive.placed.rests]
+
+    @property
+    def selling(self) -> bool:
+        """Is a sale under way: an exit, or a stop that has been triggered?"""
+        return any(not a.placed.rests or a.left < a.placed.shares for a in self.sales)
+
+    def shares_in_sales(self, beside: str = "") -> float:
+        """An OCA group counts once while each of it is untouched; `beside`: a group not counted
+        as far as it is, because it excludes the order that is asked about."""
+        each, once = 0.0, dict[str, float]()
+        for alive in self.sales:
+            group = alive.placed.oca_group
+            if group and alive.untouched:
+                once[group] = max(once.get(group, 0.0), alive.left)
+            else:
+                each += alive.left
+        once.pop(beside, None)
+        return each + sum(once.values())

@@ -108,15 +108,25 @@ class Traffic:
         self, order_id: int, action: str, shares: float, *, ref: str | None = None,
         account: str = ACCOUNT, tif: str = "DAY", kind: str = "MKT", symbol: str = "SMH",
         what_if: bool = False, outside_rth: bool = False, connection: int = GATEWAY,
+        group: str = "", stop_usd: float | str = "", trigger: int = 0,
     ) -> Traffic:  # fmt: skip
         fields: list[object] = [""] * PLAIN_ORDER_FIELDS
         fields[0:4] = [3, order_id, 756733, symbol]
         fields[16:19] = [action, shares, kind]
         fields[21], fields[23], fields[26] = tif, account, ref or f"intent-{order_id}"
+        fields[20], fields[22], fields[32], fields[47] = stop_usd, group, trigger, int(bool(group))
         fields[33], fields[85] = int(outside_rth), int(what_if)
         if ref == "":
             fields[26] = ""
         return self.frame(connection, "in", *fields)
+
+    def rest(self, order_id: int, shares: float, stop_usd: float, trigger: int = 1) -> Traffic:
+        """A resting stop as it should be, known at the broker."""
+        name = f"intent-{order_id}"
+        self.place(
+            order_id, "SELL", shares, kind="STP", group=name, stop_usd=stop_usd, trigger=trigger
+        )
+        return self.status(order_id, "PreSubmitted")
 
     def cancel(self, order_id: int) -> Traffic:
         return self.frame(GATEWAY, "in", 4, 1, order_id, "")

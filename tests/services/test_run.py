@@ -95,7 +95,7 @@ def test_two_days_end_by_themselves_with_the_documents_lines_and_a_table(folder:
         r"^✅ ENTERED: \d+ shares @ \$\d+\.\d\d \(Leverage: 3\.0x\)$",
         r"^— 2025-06-03 1\d:\d\d:\d\d ET$",
         r"^🛑 STOP: ",
-        r"^🚪 EXITED: \d+ shares @ \$\d+\.\d\d \(stop\)$",
+        r"^🚪 EXITED: \d+ shares @ \$\d+\.\d\d \((resting_)?stop\)$",
         r"^— 2025-06-03 15:5\d:\d\d ET$",
         r"^✅ ENTERED: ",
         r"^   Re-entry after today's stop$",

@@ -193,7 +193,9 @@ def test_a_trailing_stop_follows_the_market_up_and_never_down(house: House) -> N
     assert order.status == "PreSubmitted"
 
 
-@pytest.mark.parametrize(("method", "fires"), [(0, True), (2, True), (4, False), (8, False)])
+@pytest.mark.parametrize(
+    ("method", "fires"), [(0, True), (1, False), (2, True), (4, False), (8, False)]
+)
 def test_a_wild_last_print_fires_only_stops_that_watch_the_last(
     house: House, method: int, *, fires: bool
 ) -> None:
@@ -207,6 +209,93 @@ def test_a_wild_last_print_fires_only_stops_that_watch_the_last(
     assert (stop.status == "Filled") is fires
     if fires:
         assert stop.average_usd > level, "nobody trades at the wild price"
+
+
+@pytest.mark.parametrize(("method", "fires"), [(1, False), (4, True), (8, True)])
+def test_a_wild_quote_fires_every_quote_method_but_double_bid_ask(
+    house: House, method: int, *, fires: bool
+) -> None:
+    house.order("BUY", 100)
+    level = round(house.mark * 0.93, 2)
+    stop = house.order("SELL", 100, "STP", aux_usd=level, trigger_method=method)
+
+    house.tape.inject("SMH", house.broker.now_ns, -10.0, "quote")
+    house.go("10:00:10")
+
+    assert (stop.status == "Filled") is fires
+
+
+@pytest.mark.parametrize(
+    ("second", "fires"),
+    [
+        ({"bid": 0.98}, True),
+        ({"bid": 0.99, "bid_size": 2.0}, True),
+        ({"bid": 0.99, "bid_size": 1.0}, False),
+        ({"bid": 1.01}, False),
+    ],
+    ids=["another price", "more shown", "the same quote", "back above"],
+)
+def test_double_bid_ask_fires_at_a_second_quote_running_below_the_level(
+    house: House, second: dict[str, float], *, fires: bool
+) -> None:
+    house.order("BUY", 100)
+    tick = house.tape.tick("SMH", house.broker.now_ns)
+    level = round(tick.bid * 0.95, 2)
+    stop = house.order("SELL", 100, "STP", aux_usd=level, trigger_method=1)
+    first = tick._replace(bid=round(level * 0.99, 2))
+
+    house.broker.exchange._match_all(first)
+    assert (stop.status, stop.why_held) == ("PreSubmitted", "trigger")
+
+    shown = int(tick.bid_size * second.get("bid_size", 1.0))
+    house.broker.exchange._match_all(
+        first._replace(bid=round(level * second["bid"], 2), bid_size=shown)
+    )
+    assert (stop.status == "Filled") is fires
+
+
+def test_an_exit_of_the_stops_group_cancels_it_with_its_first_fill(house: House) -> None:
+    house.order("BUY", 9000)
+    house.go("10:01")
+    group: dict[str, Any] = {"oca_group": "g", "oca_type": 1}
+    stop = house.order("SELL", 9000, "STP", aux_usd=1.0, trigger_method=1, **group)
+    leave = house.order("SELL", 9000, **group)
+
+    assert 0 < leave.filled < 9000
+    assert (stop.status, stop.filled) == ("Cancelled", 0)
+    house.go("10:02")
+    assert (leave.status, house.account.smh.shares) == ("Filled", 0)
+
+
+def test_a_group_that_has_traded_or_ended_takes_no_further_order(house: House) -> None:
+    house.order("BUY", 200)
+    sold: dict[str, Any] = {"oca_group": "sold", "oca_type": 1}
+    house.order("SELL", 100, **sold)
+    ended: dict[str, Any] = {"oca_group": "ended", "oca_type": 1}
+    stop = house.order("SELL", 100, "STP", aux_usd=1.0, **ended)
+    house.broker.cancel(1, stop.order_id)
+
+    assert "closed" in house.refused("SELL", 100, **sold)
+    assert "closed" in house.refused("SELL", 100, **ended)
+    assert house.account.smh.shares == 100
+
+
+def test_cancelling_one_of_a_group_leaves_the_other(house: House) -> None:
+    house.order("BUY", 100)
+    group: dict[str, Any] = {"oca_group": "g", "oca_type": 1}
+    stop = house.order("SELL", 100, "STP", aux_usd=1.0, **group)
+    rest = house.order("SELL", 100, "LMT", limit_usd=9999.0, **group)
+    house.broker.cancel(1, stop.order_id)
+
+    assert (stop.status, rest.status) == ("Cancelled", "Submitted")
+
+
+def test_a_resting_day_stop_ends_with_its_session(house: House) -> None:
+    house.order("BUY", 100)
+    stop = house.order("SELL", 100, "STP", aux_usd=1.0, trigger_method=1)
+    house.go("16:00:01")
+
+    assert (stop.status, house.account.smh.shares) == ("Cancelled", 100)
 
 
 def test_a_halt_stops_matching_and_resuming_goes_on(house: House) -> None:

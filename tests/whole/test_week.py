@@ -32,7 +32,7 @@ LINES = (
     r"📅 Day Start Equity: \$[\d,]+\.\d\d",
     r"✅ ENTERED: \d+ shares @ \$\d+\.\d\d \(Leverage: \d\.\d\d?x\)",
     r"🛑 STOP",
-    r"🚪 EXITED: \d+ shares @ \$\d+\.\d\d \(stop\)",
+    r"🚪 EXITED: \d+ shares @ \$\d+\.\d\d \((resting_)?stop\)",
     r"📊 Signal changed: BULL → BEAR",
     r"🚪 EXITED: \d+ shares @ \$\d+\.\d\d \(bear\)",
     r"⏹️",
