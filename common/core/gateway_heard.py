@@ -255,6 +255,7 @@ def _preview_failed(state: State, problem: str, *, rejected: bool = False) -> No
 
 def _price(state: State, now: Now, report: tws.OwnPrice) -> None:
     state.price_usd, state.price_market_ns = report.price_usd, now.market_ns
+    state.price_kind = report.kind
 
 
 def _contract_known(state: State, _now: Now, _report: tws.ContractKnown) -> None:

@@ -20,6 +20,7 @@ from common.messages import (
     BrokerPnl,
     CancelOrder,
     Commission,
+    DataKind,
     Fill,
     Halt,
     HaltLatch,
@@ -239,6 +240,7 @@ class State(Struct):
     previewed: dict[str, MarginPreview] = field(default_factory=dict)
     price_usd: float = 0.0
     price_market_ns: int = 0
+    price_kind: DataKind = "none"
     portfolio_margin: bool | None = None
     disk_roomy: bool = True
 

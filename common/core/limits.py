@@ -189,7 +189,8 @@ def stop_refusal(state: State, now: Now, order: Order) -> str:
     reason = exit_refusal(state, now, order)
     if reason:
         return reason
-    fresh = now.market_ns - state.price_market_ns <= PRICE_AGE_S_MAX * SECOND_NS
+    age_ns = now.market_ns - state.price_market_ns
+    fresh = state.price_kind == "live" and age_ns <= PRICE_AGE_S_MAX * SECOND_NS
     if fresh and order.stop_usd is not None and 0 < state.price_usd <= order.stop_usd:
         return f"a stop at {order.stop_usd:.2f} would sell at once: SMH is {state.price_usd:.2f}"
     return ""

@@ -160,10 +160,10 @@ def test_ctrl_c_leaves_the_position_and_says_what_protects_it(started: System) -
 
     assert started.exit_status(STOP_S) == 0
     last = started.terminal.splitlines()[-5:]
-    assert any(line.startswith("⏹️") for line in last), last
-    left_open = next(line for line in last if f"{held:.0f} shares" in line)
+    left_open = next((line for line in last if line.startswith("⏹️")), "")
+    assert f"{held:.0f} shares" in left_open, last
     # A stop rests from a moment after the entry until the close.
-    assert "NOT PROTECTED" in left_open or "a stop at the broker sells them" in left_open
+    assert "NOT PROTECTED" in left_open or "a stop at the broker sells them" in left_open, last
     assert not any(exists(pid) for pid in left)
     assert not started.run_dir.exists()
     found = judge(started.wire)
