@@ -22,7 +22,6 @@ from common.messages import (
     Commission,
     Fill,
     Now,
-    purpose_of,
 )
 
 # A position change without a fill is believed after so long: fills and snapshots race each other.
@@ -129,8 +128,8 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
     if state.shares is None:
         return
     _book_plan(state, fill, booked)
-    if purpose_of(fill.intent_id) == "STOP":
-        _broker_stopped(state, now, fill)
+    if booked is None:
+        _note_broker_stop(state, now, fill)
     if booked is None and fill.filled_ns <= state.ledger_from_ns:
         return  # the account snapshot that began the ledger, or was believed, holds it already
     old_shares = booked.signed_shares if booked else 0
@@ -181,11 +180,12 @@ def _book_plan(state: State, fill: Fill, before: Booked | None) -> None:
             )
 
 
-def _broker_stopped(state: State, now: Now, fill: Fill) -> None:
-    """The stop at the broker sells: the day's stop has fired, unless ours had before. Told after
-    the broker's count was believed, there may be nothing left to sell."""
-    told = any(b.intent_id == fill.intent_id for e, b in state.fills.items() if e != fill.exec_id)
-    if state.stop_fired or told:
+def _note_broker_stop(state: State, now: Now, fill: Fill) -> None:
+    """With its first fill the stop at the broker is the day's stop, unless ours had fired before.
+    Told after the broker's count was believed, there may be nothing left to sell."""
+    plan = state.resting
+    ours = plan is not None and plan.order.intent_id == fill.intent_id
+    if not ours or plan is None or plan.filled != fill.shares or state.stop_fired:
         return
     state.stop_fired, state.fired_host_ns = bool(state.shares), now.host_ns
     state.breach = None

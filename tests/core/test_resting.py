@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from common.messages import (
@@ -14,6 +15,7 @@ from common.messages import (
     DaySummary,
     Exited,
     ExitFailed,
+    Fill,
     Flatten,
     Message,
     Order,
@@ -415,6 +417,24 @@ def test_an_exit_cancelled_beside_a_resting_stop_has_failed_and_goes_again() -> 
     day.update(order, "Cancelled", reason="by hand in TWS")
     one(ExitFailed, day.said)
     one(PlaceOrder, day.ticks(15))
+
+
+def test_a_correction_of_its_fill_after_a_reentry_fires_nothing() -> None:
+    day, order = rested()
+    day.ready_at("11:00", 400.0)
+    fill = Fill(
+        exec_id="E1", revision=0, intent_id=order.intent_id, action="SELL", shares=7500,
+        price_usd=396.5, filled_ns=day.now.market_ns, liquidation=False,
+    )  # fmt: skip
+    day.held, day.cash_usd = 0, day.cash_usd + 7500 * 396.5
+    day.hear(fill)
+    day.update(order, "Filled", 7500)
+    day.hear(day.book())
+    day.account()
+    day.enter("15:56")
+    day.hear(msgspec.structs.replace(fill, revision=1, price_usd=396.4))
+    assert not day.state.stop_fired
+    assert day.state.day.stops == 1
 
 
 def test_fills_that_never_come_hold_exits_back_for_a_moment_only() -> None:

@@ -62,11 +62,11 @@ class Placed(Fact):
     order_ref: str
     outside_rth: bool
     what_if: bool
-    stop_usd: float
-    oca_group: str
-    oca_type: str
-    trigger_method: str
     content: tuple[str, ...]
+    stop_usd: float = math.nan
+    oca_group: str = ""
+    oca_type: str = ""
+    trigger_method: str = ""
 
     @property
     def plain(self) -> bool:

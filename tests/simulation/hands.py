@@ -17,6 +17,7 @@ from common.tws import market_messages as mm
 from common.tws import messages as tws
 from common.tws.connection import RECONNECT_S
 from common.tws.link_messages import ClockCompared, LinkDown, LinkUp, TwsError
+from common.tws.orders import CANCEL_WITH_BLOCK, DOUBLE_BID_ASK
 from services.sim_tws.contracts import SMH
 from services.sim_tws.orders import Ticket
 from tests.oracle import facts as f
@@ -477,7 +478,9 @@ def ticket(effect: tws.SendOrder) -> Ticket:
     return Ticket(
         order.action, float(order.shares), order.order_type, limit_usd=order.limit_usd,
         tif="DAY", account=effect.account, order_ref=effect.order_ref,
-        outside_rth=order.outside_rth,
+        outside_rth=order.outside_rth, aux_usd=order.stop_usd, oca_group=effect.oca_group,
+        oca_type=CANCEL_WITH_BLOCK if effect.oca_group else 0,
+        trigger_method=DOUBLE_BID_ASK if order.stop_usd is not None else 0,
     )  # fmt: skip
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from common.messages import Message
 from common.tws import messages as tws
 from common.tws.link_messages import TwsError
+from common.tws.orders import CANCEL_WITH_BLOCK, DOUBLE_BID_ASK
 from tests.oracle import facts as f
 from tests.simulation.timeline import Timeline
 
@@ -50,6 +54,7 @@ class Witness:
                 outside_rth=bool(order and order.outside_rth),
                 what_if=what_if,
                 content=(*terms, *[""] * (ORDER_FIELDS - len(terms))),
+                **_resting(effect),
             )
         )
 
@@ -91,4 +96,20 @@ class Witness:
 def _terms(effect: tws.SendOrder) -> tuple[object, ...]:
     """Everything of the order that travels to TWS."""
     order = effect.order
-    return order.action, order.shares, order.order_type, order.limit_usd, order.outside_rth
+    return (
+        order.action, order.shares, order.order_type, order.limit_usd, order.outside_rth,
+        order.stop_usd, effect.oca_group,
+    )  # fmt: skip
+
+
+def _resting(effect: tws.SendOrder | tws.AskPreview) -> dict[str, Any]:
+    """What sets a stop at the broker, and the exit that joins its group, apart."""
+    if isinstance(effect, tws.AskPreview):
+        return {}
+    stop_usd, group = effect.order.stop_usd, effect.oca_group
+    return {
+        "stop_usd": math.nan if stop_usd is None else stop_usd,
+        "oca_group": group,
+        "oca_type": str(CANCEL_WITH_BLOCK) if group else "0",
+        "trigger_method": str(DOUBLE_BID_ASK) if stop_usd is not None else "0",
+    }
