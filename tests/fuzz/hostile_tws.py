@@ -180,7 +180,8 @@ async def _gateway(rng: random.Random, messages: int, folder: Path, clock: Clock
         proxy.hang_up()
         said = len(gateway.said)
         await gateway.until(
-            lambda: gateway.state.link.wrong_account or _ready_again(gateway.said[said:]),
+            # a handshake that names a wrong account locks until a person unlocks
+            lambda: gateway.state.mode == "LOCKED" or _ready_again(gateway.said[said:]),
             "the link to be ready again",
         )
         _asked_for(gateway, proxy, {entry.intent_id, resting.intent_id})
