@@ -153,8 +153,11 @@ class Engine:
     def _begin_epoch(self, file: str) -> None:
         """A journal without a past. Numbers said before it are forgotten: under the old epoch the
         next ones would be taken for repeats."""
-        self._memory.epoch = max(self._memory.epoch + 1, self._clock.now_ns())
+        self._renew_epoch()
         self._begin_file(file)
+
+    def _renew_epoch(self) -> None:
+        self._memory.epoch = max(self._memory.epoch + 1, self._clock.now_ns())
 
     def _go_on(self, fold: Fold, path: Path) -> None:
         self._file = path.stem
@@ -162,8 +165,15 @@ class Engine:
         torn = self._journal.open(path, fold.sound_bytes)
         if torn:
             log.warning("cut a torn tail of %d bytes from %s", torn, path.name)
+        rebooted = fold.host_ns > self._host_ns()
+        if rebooted:
+            # A power cut takes what was not synced yet, and others may have heard it: said again
+            # under the old epoch, its numbers would be taken for repeats.
+            self._renew_epoch()
         if self._latest_day > self._file:
             self._begin_file(self._latest_day)
+        elif rebooted:
+            self._checkpoint()  # the next restart must know the new epoch
         elif (fold.build, fold.settings_json) != (self._build, self.settings.to_json()):
             self._checkpoint()  # a standby sees by it what runs now
 

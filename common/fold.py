@@ -43,7 +43,8 @@ class Fold:
     """What the newest journal file of a service leads to, as far as it has been read.
 
     `records`: how many were folded on top of the newest header; `build`, `settings_json`: of the
-    process that wrote that header ("" before any); `latest_day`: of the newest Session after it.
+    process that wrote that header ("" before any); `latest_day`: of the newest Session after it;
+    `host_ns`: host time of the newest header or record.
     """
 
     def __init__(self, name: str, decider: Decider, settings: Settings, disk: Disk = REAL) -> None:
@@ -62,6 +63,7 @@ class Fold:
         self.memory = Memory(self.name)
         self.records = 0
         self.latest_day = ""
+        self.host_ns = 0
         self.build = self.settings_json = ""
 
     @property
@@ -128,11 +130,13 @@ class Fold:
         self.state = state
         self.records = 0
         self.latest_day = ""
+        self.host_ns = header.now.host_ns
         self.build, self.settings_json = header.build, header.settings_json
 
     def _take_record(self, record: wire.Record[Any], file: str) -> None:
         evolve, now = self._decider.evolve, record.now
         self.memory.remember(record, file)
+        self.host_ns = now.host_ns
         for message in (record.message, *(output for _, output in record.outputs)):
             evolve(self.state, now, message)
             if isinstance(message, Session):

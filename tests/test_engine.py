@@ -179,6 +179,31 @@ def test_a_damaged_journal_is_set_aside_and_the_decider_hears_where(tmp_path: Pa
     assert renewed.epoch > said.epoch, "or its hearers would take it for a repeat"
 
 
+def test_after_a_power_cut_the_numbers_of_what_was_lost_are_not_taken_for_repeats(
+    tmp_path: Path,
+) -> None:
+    """Others may have heard what never reached the speaker's disk."""
+    play = loop(tmp_path, {"Commission1": [summary(2)], "Commission2": [summary(3)]})
+    play.fact(commission(1), 1)
+    (said,) = play.world.facts(DaySummary)
+    play.world.host_ns = 20 * SECOND_NS  # another boot
+    play.restart()
+    play.restart()
+    play.fact(commission(2), 2)
+    newest = play.world.facts(DaySummary)[-1]
+    assert newest.epoch > said.epoch
+
+
+def test_a_restart_on_the_same_boot_keeps_the_epoch(tmp_path: Path) -> None:
+    play = loop(tmp_path, {"Commission1": [summary(2)], "Commission2": [summary(3)]})
+    play.fact(commission(1), 1)
+    (said,) = play.world.facts(DaySummary)
+    play.world.wait(1.0)
+    play.restart()
+    play.fact(commission(2), 2)
+    assert play.world.facts(DaySummary)[-1].epoch == said.epoch
+
+
 @pytest.mark.parametrize("garbage", [b"", b"\xc0", b"\x91\xa2\xff\xfe"])
 def test_a_checkpoint_that_nobody_can_read_loses_nothing_and_is_told(
     tmp_path: Path, garbage: bytes
