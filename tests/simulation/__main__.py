@@ -29,9 +29,7 @@ def main() -> int:
     arguments.add_argument("--pairs", type=int, default=0)
     asked = arguments.parse_args()
     if asked.crash_points:
-        lines = list(crash_points.run(asked.pairs))
-        say(lines)
-        return len(lines) > 1
+        return say(crash_points.run(asked.pairs)) > 1
     if asked.seeds:
         tally = campaign.run(asked.first, asked.seeds, asked.workers)
         say(campaign.report(tally))
@@ -45,9 +43,13 @@ def main() -> int:
     return bool(world.failures)
 
 
-def say(lines: Iterable[str]) -> None:
+def say(lines: Iterable[str]) -> int:
+    """Prints them as they come; returns how many."""
+    count = 0
     for line in lines:
-        print(line)  # noqa: T201 (a program's own words)
+        print(line, flush=True)  # noqa: T201 (a program's own words)
+        count += 1
+    return count
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ def run(first: int, seeds: int, workers: int = 0) -> Tally:
     with ProcessPoolExecutor(workers) as pool:
         for tally in pool.map(run_chunk, *zip(*chunks, strict=True)):
             total.add(tally)
+            for seed, _ in tally.failures:
+                print(f"seed {seed} failed", file=sys.stderr)  # noqa: T201 (as below)
             if time.monotonic() - said_s > PROGRESS_S or total.seeds == seeds:
                 said_s = time.monotonic()
                 rate = total.seeds / (said_s - began_s)

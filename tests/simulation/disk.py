@@ -120,6 +120,11 @@ class SimDisk:
     def sync_folder(self, folder: Path) -> None:  # noqa: ARG002 (one folder a disk)
         self._named = dict(self.files)
 
+    @property
+    def unsynced(self) -> bool:
+        """Whether a file that is open has bytes that a power cut may take."""
+        return any(file.durable < len(file.data) for file in self._open.values())
+
     # --- what may happen to it -----------------------------------------------------------------
 
     def forget_open_files(self) -> None:

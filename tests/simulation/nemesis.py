@@ -156,6 +156,13 @@ class Nemesis:
 
     def _kill_at_a_point(self) -> Harm:
         """At the n-th write, sync, send or effect from now on; half of a write may be there."""
+        return self._at_a_point(lambda: None)
+
+    def _power_cut_at_a_point(self) -> Harm:
+        """There everything stops: what one has heard another may not have on disk."""
+        return self._at_a_point(lambda: self.begin("power_cut"))
+
+    def _at_a_point(self, strike: Act) -> Harm:
         world, process = self.world, self._process()
         kinds = POINTS if process.hands is not None else POINTS[:-1]
         kind, left = self.chance.choice(kinds), self.chance.randint(1, 8)
@@ -167,6 +174,7 @@ class Nemesis:
             if left > 0:
                 return False
             disarm()
+            strike()
             return True
 
         def disarm() -> None:
@@ -487,7 +495,8 @@ FAULTS: dict[str, int] = {
     "kill": 12,
     "kill_at_a_point": 22,
     "pause": 10,
-    "power_cut": 4,
+    "power_cut": 3,
+    "power_cut_at_a_point": 5,
     "disk_full": 4,
     "sync_error": 2,
     "clock_step": 3,

@@ -51,6 +51,7 @@ class Surroundings(Protocol):
     def died(self, process: Process, why: str) -> None: ...
     def broke(self, process: Process, story: str) -> None: ...
     def busy_changed(self) -> None: ...
+    def sync_s(self) -> float: ...
     def new_hands(self, process: Process) -> Hands | None: ...
 
 
@@ -69,7 +70,7 @@ class Process:
         self.world, self.name, self.decider = world, name, decider
         self.folder = Path(f"/journal/{name}")
         self.disk = SimDisk(lambda kind, data: world.point(self, kind, data))
-        self.up = self.paused = self.busy = False
+        self.up = self.paused = self.busy = self._syncing = False
         self.lives = 0
         self.engine: Engine = None  # type: ignore[assignment] # set by every start
         self.hands: Hands | None = None
@@ -85,7 +86,7 @@ class Process:
 
     def start(self) -> None:
         world = self.world
-        self.up, self.paused, self.busy = True, False, False
+        self.up, self.paused, self.busy, self._syncing = True, False, False, False
         self.lives += 1
         self._inbox.clear()
         self._asleep.clear()
@@ -155,10 +156,24 @@ class Process:
     def _wake(self, at_ns: int, life: int) -> None:
         if self.up and not self.paused and life == self.lives and at_ns == self._wake_ns:
             self._wake_ns = 0
+            if self._syncing:
+                return  # it goes on when the disk has answered
             self._guarded(self._cycle)
-            if self.up:
-                next_ns = self._inbox[0][0] if self._inbox else self._tick_ns + TICK_NS
-                self._wake_at(min(next_ns, self._tick_ns + TICK_NS))
+            slow_s = self.world.sync_s()
+            if self.up and slow_s and self.disk.unsynced:
+                self._syncing = True
+                self.later(slow_s, self._synced)
+            else:
+                self._synced()
+
+    def _synced(self) -> None:
+        """The batch is made to survive a power cut, then the loop goes on."""
+        self._syncing = False
+        if self.up:
+            self._guarded(self._settle)
+        if self.up:
+            next_ns = self._inbox[0][0] if self._inbox else self._tick_ns + TICK_NS
+            self._wake_at(min(next_ns, self._tick_ns + TICK_NS))
 
     def _cycle(self) -> None:
         """As `common.service._Driver.cycle`."""
@@ -177,6 +192,9 @@ class Process:
             self._disk_ns = now_ns
             room = self.disk.room_bytes
             engine.disk_state(FREE_MB if room is None else room / 1e6)
+
+    def _settle(self) -> None:
+        engine, now_ns = self.engine, self.world.timeline.host_ns
         engine.settle()
         busy = engine.busy()
         changed = busy != self.busy

@@ -15,7 +15,7 @@ from common import topology, wire
 from common.core import outbox
 from common.fold import Fold
 from common.journal import read_bytes
-from common.messages import Fill
+from common.messages import DONE_STATUSES, Fill
 from tests.oracle.day import LAST_MOMENTS_NS, Breach
 from tests.oracle.judge import judge_facts
 from tests.oracle.sessions import Session, new_york_text
@@ -56,6 +56,22 @@ def unsettled(world: World) -> str:
     working = {o.order.intent_id for o in gateway.open_orders() if o.stage == "WORKING"}
     if {ref.rpartition(".")[0] for ref in alive} != working:
         return f"orders at the broker {sorted(alive)}, at the gateway {sorted(working)}"
+    return _disagreement(world)
+
+
+def _disagreement(world: World) -> str:
+    """What the gateway has said last and another process believes otherwise, or ""."""
+    gateway: Any = world.processes[topology.GATEWAY].engine.state
+    risk: Any = world.processes[topology.RISK].engine.state
+    executor: Any = world.processes[topology.EXECUTOR].engine.state
+    for name in ("link", "book", "latch"):
+        said, believed = getattr(gateway.said, name), getattr(risk, name)
+        if said != believed:
+            return f"the gateway says {said}, the stop monitor believes {believed}"
+    for intent, life in executor.lives.items():
+        out = gateway.orders.get(intent)
+        if out is not None and out.done and life.status not in DONE_STATUSES:
+            return f"{intent} is {out.status}, the executor believes {life.status}"
     return ""
 
 

@@ -50,6 +50,8 @@ DECIDERS: dict[str, Decider] = {
 }
 SETTINGS = Settings(strategy=Strategy(history_slow_multiple=1, history_years=1))
 """The real settings; only the history is shorter, a daily fact of 140 bars in place of 1,250."""
+SLOW_DISKS = 0.25
+"""Share of runs in which others hear a fact long before it is on its speaker's platter."""
 RISK_STATE, ALERT = wire.topic_of(RiskState), wire.topic_of(Alert)
 ALARMS = frozenset({"blind", "breached", "unarmed", "no-session"})
 
@@ -107,6 +109,7 @@ class World:
         self._chance = Random(f"{seed} nemesis")
         self.on_point: Callable[[Process, str, bytes], bool] | None = None
         self.disturbed_ns = 0
+        self._slow_disk = Random(f"{seed} disk") if draw.random() < SLOW_DISKS else None
         self.over = False
         self._over_ns = 0
         if self.market.split is not None:
@@ -271,6 +274,10 @@ class World:
         speed, _ = self._speed()
         if speed < self.timeline.speed:
             self.timeline.run_at(speed)
+
+    def sync_s(self) -> float:
+        """How long a sync takes: nothing, but in some runs as long as on a slow disk."""
+        return self._slow_disk.uniform(0.0002, 0.01) if self._slow_disk else 0.0
 
     def new_hands(self, process: Process) -> Hands | None:
         kind = {topology.GATEWAY: GatewayHands, topology.FEED: FeedHands}.get(process.name)
