@@ -97,6 +97,8 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             outputs.append(tws.Subscribe(account=state.link.account))
         case TwsError(code=codes.LINK_BACK_DATA_LOST) if state.link.healthy:
             outputs.append(tws.Subscribe(account=state.link.account))
+        case TwsError(code=codes.LINK_BACK) if state.link.healthy and state.link.instrument:
+            outputs.append(tws.Subscribe(account=state.link.account))  # unanswered while it was cut
         case TwsError(code=codes.DUPLICATE_ORDER_ID):
             outputs.append(tws.ReserveIds())
         case Tick() | tws.Snapshot():

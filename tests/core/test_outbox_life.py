@@ -25,6 +25,7 @@ from common.messages import (
 )
 from common.tws import messages as tws
 from tests.core.outbox_play import ACCOUNT, SESSION, Play, account_rows, order
+from tests.playbook import of
 
 Act = Callable[[Play, tws.SendOrder], object]
 
@@ -467,3 +468,14 @@ def test_a_start_on_monday_morning_does_not_recall_the_login_before_it_has_tried
     play.hear(monday)
     play.pass_s(0.5)
     assert "weekly_login" not in {alert.code for alert in play.all(Alert)}
+
+
+def test_an_instrument_that_was_asked_for_while_tws_had_no_ib_is_asked_for_again() -> None:
+    """TWS never answers such a question; without the instrument no exit could ever leave."""
+    play = Play()
+    play.link_up()
+    play.error(1100)
+    assert of(tws.Subscribe, play.error(1102))
+    play.hear(tws.ContractKnown(1, "SMH", "NASDAQ"))
+    play.error(1100)
+    assert not of(tws.Subscribe, play.error(1102)), "its data goes on"
