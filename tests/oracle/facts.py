@@ -175,6 +175,13 @@ class Split(Fact):
 
 
 @dataclass(slots=True)
+class MoneyMoved(Fact):
+    """A deposit (+) or withdrawal (-), USD; as with a split, only a simulation tells it."""
+
+    amount_usd: float
+
+
+@dataclass(slots=True)
 class AccountsNamed(Fact):
     accounts: tuple[str, ...]
 

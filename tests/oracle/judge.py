@@ -156,6 +156,8 @@ class Judge:
                 self._ledger.position_said(fact)
             case f.AccountSaid():
                 self._ledger.published(fact)
+            case f.MoneyMoved(amount_usd=usd) if self._day is not None and self._day.baseline:
+                self._day.baseline.withdrawn_usd += max(0.0, -usd)
             case f.Split():
                 self._ledger.split(fact)
             case f.AccountsNamed():

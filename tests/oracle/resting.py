@@ -37,6 +37,7 @@ def stop_faults(
         equity_usd = ledger.cash_usd + order.shares * order.stop_usd
         least_usd = baseline.usd * (1 - LOSS_FRACTION - TOLERANCE)
         most_usd = max(baseline.usd, baseline.higher_usd) * (1 - LOSS_FRACTION + TOLERANCE)
+        most_usd += LOSS_FRACTION * baseline.withdrawn_usd
         if order.shares == ledger.shares and not least_usd <= equity_usd <= most_usd:
             told = f"not ${least_usd:,.0f} to ${most_usd:,.0f}"
             yield f"at {order.stop_usd:g} leaves ${equity_usd:,.0f}, {told}"

@@ -16,6 +16,7 @@ from tests.oracle.facts import ASK, BID, LAST, OPEN, LastSizeSaid, PriceSaid, Qu
 LOSS_FRACTION = 0.02
 TOLERANCE = 0.0005  # of the baseline
 AGREE_FRACTION = 0.001
+JUMP_FRACTION = 0.1
 SPREAD_FRACTION_MAX = 0.001
 
 
@@ -26,6 +27,12 @@ class Quote:
     bid: float = math.nan
     ask: float = math.nan
     last: float = math.nan
+    last_before: float = math.nan
+
+    @property
+    def jumped(self) -> bool:
+        """So far from the print before that another one must confirm it."""
+        return abs(self.last / self.last_before - 1) > JUMP_FRACTION
 
     @property
     def mid(self) -> float:
@@ -77,7 +84,7 @@ class Quotes:
         elif tick.kind == ASK:
             quote.ask = price
         elif tick.kind == LAST:
-            quote.last = price
+            quote.last_before, quote.last = quote.last, price
         elif tick.kind == OPEN:
             self.opened_usd = price
 
@@ -92,6 +99,8 @@ class Baseline:
 
     usd: float
     higher_usd: float = 0.0
+    withdrawn_usd: float = 0.0
+    """Money taken out since: the loss is measured of what is left, where that is stricter."""
 
     @property
     def stop_usd(self) -> float:
@@ -99,15 +108,20 @@ class Baseline:
 
     def truly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
         """Mid and last agree, and by both the loss is beyond doubt."""
-        return quote.agrees and all(
-            cash_usd + shares * mark <= self.stop_usd - TOLERANCE * self.usd
-            for mark in (quote.mid, quote.last)
+        return (
+            quote.agrees
+            and not quote.jumped
+            and all(
+                cash_usd + shares * mark <= self.stop_usd - TOLERANCE * self.usd
+                for mark in (quote.mid, quote.last)
+            )
         )
 
     def possibly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
         """By mid or by last the loss is there, or nearly."""
         highest_usd = max(self.usd, self.higher_usd)
         return any(
-            cash_usd + shares * mark <= highest_usd * (1 - LOSS_FRACTION + TOLERANCE)
+            cash_usd + shares * mark
+            <= highest_usd * (1 - LOSS_FRACTION + TOLERANCE) + LOSS_FRACTION * self.withdrawn_usd
             for mark in (quote.mid, quote.last)
         )

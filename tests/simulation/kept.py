@@ -4,5 +4,6 @@ from __future__ import annotations
 
 KEPT: dict[int, str] = {
     25: "a trade by hand, believed from the share count, was counted again when its fill was told",
+    3101: "a gateway started while TWS had no link to IB never asked for its instrument again",
 }
 """The seed, and what it found in the system."""

@@ -18,6 +18,7 @@ from common.clock import MINUTE_NS, SECOND_NS
 from common.messages import Flatten, Halt, Resume
 from common.tws.link_messages import TwsError
 from services.sim_tws.orders import Ticket
+from tests.oracle import facts as f
 from tests.simulation.market import ENTRY_NS
 from tests.simulation.process import PERSON, Process
 from tests.simulation.timeline import Act, seconds
@@ -452,7 +453,9 @@ class Nemesis:
 
     def _money_moved(self) -> Harm:
         amount = self.chance.choice((-200_000.0, -30_000.0, 5_000.0, 100_000.0, 1_000_000.0))
-        self.world.account.move_cash(amount)
+        world = self.world
+        world.account.move_cash(amount)
+        world.witness.note(f.MoneyMoved(*world.witness.head(0, 0), amount))
         return NOTHING
 
     def _margin_raised(self) -> Harm:
