@@ -175,6 +175,14 @@ class Split(Fact):
 
 
 @dataclass(slots=True)
+class PnlSaid(Fact):
+    """IB's own word on the position's value, USD; a stop without quotes stands on it."""
+
+    shares: float
+    value_usd: float
+
+
+@dataclass(slots=True)
 class MoneyMoved(Fact):
     """A deposit (+) or withdrawal (-), USD; as with a split, only a simulation tells it."""
 

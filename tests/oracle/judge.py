@@ -156,8 +156,12 @@ class Judge:
                 self._ledger.position_said(fact)
             case f.AccountSaid():
                 self._ledger.published(fact)
-            case f.MoneyMoved(amount_usd=usd) if self._day is not None and self._day.baseline:
-                self._day.baseline.withdrawn_usd += max(0.0, -usd)
+            case f.MoneyMoved():
+                self._ledger.money_moved(fact)
+                if self._day is not None and self._day.baseline is not None:
+                    self._day.baseline.move(fact.amount_usd)
+            case f.PnlSaid():
+                self._on_pnl(fact)
             case f.Split():
                 self._ledger.split(fact)
             case f.AccountsNamed():
@@ -222,12 +226,20 @@ class Judge:
         cash_usd = self._ledger.cash_usd
         if day.baseline is None:
             day.baseline = Baseline(cash_usd + shares * quote.last)
-        if day.baseline.possibly_broken(quote, cash_usd, shares):
+        marks = (quote.mid, quote.last)
+        if day.baseline.possibly_broken(*(cash_usd + shares * mark for mark in marks)):
             day.stop_may_fire = True
         if day.breach is None and day.baseline.truly_broken(quote, cash_usd, shares):
             selling = self._orders.selling
             day.breach = Breach(tick.ns, tick.host_ns, selling, tick.host_ns if selling else 0)
             self._breaches.append(day.breach)
+
+    def _on_pnl(self, said: f.PnlSaid) -> None:
+        day, shares = self._day, self._ledger.shares
+        if day is None or day.baseline is None or shares <= 0 or said.shares != shares:
+            return
+        if day.baseline.possibly_broken(self._ledger.cash_usd + said.value_usd):
+            day.stop_may_fire = True
 
     def _on_executed(self, execution: f.Executed) -> None:
         if not self._ledger.executed(execution):
@@ -248,9 +260,10 @@ class Judge:
             self._sold(day, execution)
         if execution.side > 0:
             usd = self._ledger.cash_usd + shares * execution.price_usd
-            before = day.baseline if day.bought == key else None
-            higher_usd = usd if before is None else max(usd, before.usd, before.higher_usd)
-            day.baseline, day.bought = Baseline(usd, higher_usd), key
+            before = day.baseline if day.bought == key and day.baseline else Baseline(usd)
+            lower_usd = min(usd, before.usd, before.lower_usd)
+            higher_usd = max(usd, before.usd, before.higher_usd)
+            day.baseline, day.bought = Baseline(usd, lower_usd, higher_usd), key
         if shares == 0:
             day.stop_may_fire = day.leaves_since_yesterday = False
             day.breach = None
@@ -261,7 +274,7 @@ class Judge:
         if execution is None or execution.side < 0 or self._day is None:
             return
         if self._day.baseline is not None:
-            self._day.baseline.usd -= more_usd
+            self._day.baseline.charge(more_usd)
 
     # Orders
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import math
 
-from tests.oracle.facts import AccountSaid, Charged, Executed, PositionSaid, Split, number
+from tests.oracle.facts import (
+    AccountSaid,
+    Charged,
+    Executed,
+    MoneyMoved,
+    PositionSaid,
+    Split,
+    number,
+)
 
 CASH_KEYS = frozenset({"TotalCashBalance", "TotalCashValue"})
 
@@ -71,6 +79,9 @@ class Ledger:
         if self.published_shares is None and not self.executions:
             self.shares = said.shares
         self.published_shares = said.shares
+
+    def money_moved(self, moved: MoneyMoved) -> None:
+        self.opening_cash_usd += moved.amount_usd
 
     def split(self, split: Split) -> None:
         if split.symbol == self.symbol:

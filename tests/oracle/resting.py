@@ -35,9 +35,8 @@ def stop_faults(
         yield "opens no group of its own that an exit could join"
     if baseline is not None:
         equity_usd = ledger.cash_usd + order.shares * order.stop_usd
-        least_usd = baseline.usd * (1 - LOSS_FRACTION - TOLERANCE)
-        most_usd = max(baseline.usd, baseline.higher_usd) * (1 - LOSS_FRACTION + TOLERANCE)
-        most_usd += LOSS_FRACTION * baseline.withdrawn_usd
+        least_usd = baseline.least_usd(LOSS_FRACTION, TOLERANCE)
+        most_usd = baseline.most_usd(LOSS_FRACTION, TOLERANCE)
         if order.shares == ledger.shares and not least_usd <= equity_usd <= most_usd:
             told = f"not ${least_usd:,.0f} to ${most_usd:,.0f}"
             yield f"at {order.stop_usd:g} leaves ${equity_usd:,.0f}, {told}"

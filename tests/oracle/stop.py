@@ -93,18 +93,40 @@ class Quotes:
 class Baseline:
     """Equity to measure from, USD, and how each sample compares with its stop.
 
-    `usd`: just after the last piece of a purchase; `higher_usd`: after the dearest of its pieces.
-    An honest reading lies between the two when the price falls during the purchase.
+    `usd`: just after the last piece of a purchase; `lower_usd`, `higher_usd`: after the cheapest
+    and the dearest of its pieces. An honest reading lies between them. Money moved since moves all
+    of them; the loss may be measured of the equity with or without it, the stricter when noticed.
     """
 
     usd: float
+    lower_usd: float = math.inf
     higher_usd: float = 0.0
     withdrawn_usd: float = 0.0
-    """Money taken out since: the loss is measured of what is left, where that is stricter."""
+    deposited_usd: float = 0.0
 
-    @property
-    def stop_usd(self) -> float:
-        return self.usd * (1 - LOSS_FRACTION)
+    def move(self, amount_usd: float) -> None:
+        """A deposit (+) or a withdrawal (-)."""
+        self.usd += amount_usd
+        self.lower_usd += amount_usd
+        self.higher_usd += amount_usd
+        self.withdrawn_usd += max(0.0, -amount_usd)
+        self.deposited_usd += max(0.0, amount_usd)
+
+    def charge(self, fee_usd: float) -> None:
+        """A commission of the purchase: the stop is measured after it."""
+        self.usd -= fee_usd
+        self.lower_usd -= fee_usd
+        self.higher_usd -= fee_usd
+
+    def least_usd(self, loss_fraction: float, tolerance: float) -> float:
+        """The lowest equity that an honest stop at that loss leaves."""
+        usd = min(self.usd, self.lower_usd)
+        return usd - loss_fraction * (usd + self.withdrawn_usd) - tolerance * usd
+
+    def most_usd(self, loss_fraction: float, tolerance: float) -> float:
+        """The highest one."""
+        usd = max(self.usd, self.higher_usd)
+        return usd - loss_fraction * (usd - self.deposited_usd) + tolerance * usd
 
     def truly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
         """Mid and last agree, and by both the loss is beyond doubt."""
@@ -112,16 +134,12 @@ class Baseline:
             quote.agrees
             and not quote.jumped
             and all(
-                cash_usd + shares * mark <= self.stop_usd - TOLERANCE * self.usd
+                cash_usd + shares * mark <= self.least_usd(LOSS_FRACTION, TOLERANCE)
                 for mark in (quote.mid, quote.last)
             )
         )
 
-    def possibly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
-        """By mid or by last the loss is there, or nearly."""
-        highest_usd = max(self.usd, self.higher_usd)
-        return any(
-            cash_usd + shares * mark
-            <= highest_usd * (1 - LOSS_FRACTION + TOLERANCE) + LOSS_FRACTION * self.withdrawn_usd
-            for mark in (quote.mid, quote.last)
-        )
+    def possibly_broken(self, *equities_usd: float) -> bool:
+        """By one of these the loss is there, or nearly."""
+        most_usd = self.most_usd(LOSS_FRACTION, TOLERANCE)
+        return any(equity_usd <= most_usd for equity_usd in equities_usd)

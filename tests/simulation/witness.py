@@ -75,6 +75,8 @@ class Witness:
             case tws.PositionReport():
                 shares = float(message.shares)
                 self.note(f.PositionSaid(*head, message.account, message.symbol, shares))
+            case tws.PnlReport():
+                self.note(f.PnlSaid(*head, float(message.shares), message.value_usd))
             case TwsError():
                 self.note(f.ErrorSaid(*head, message.ref_id, message.code, message.text))
             case tws.AccountRows():
