@@ -363,7 +363,7 @@ class Judge:
 
     def _check_leverage(self, order: f.Placed) -> None:
         equity_usd = self._ledger.net_liquidation_usd.get(order.client_id, math.nan)
-        price_usd = self._quotes.newest.last
+        price_usd = self._quotes.sound_usd
         leverage = (self._ledger.shares + order.shares) * price_usd / equity_usd
         if math.isnan(leverage):
             self._violate(order.ns, f"entry {order.order_id} without a price or net liquidation")

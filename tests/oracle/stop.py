@@ -17,6 +17,7 @@ LOSS_FRACTION = 0.02
 TOLERANCE = 0.0005  # of the baseline
 AGREE_FRACTION = 0.001
 JUMP_FRACTION = 0.1
+PRICE_USD_MAX = 1e6
 SPREAD_FRACTION_MAX = 0.001
 
 
@@ -53,6 +54,8 @@ class Quotes:
     quotes: dict[int, Quote] = field(default_factory=dict)
     newest: Quote = field(default_factory=Quote)
     opened_usd: float = math.nan
+    sound_usd: float = math.nan
+    """The newest last price that can be one."""
     _ours: set[tuple[int, int]] = field(default_factory=set)
 
     def opened(self, connection: int) -> None:
@@ -78,13 +81,14 @@ class Quotes:
         return quote if complete and quote.last > 0 else None
 
     def _take(self, quote: Quote, tick: PriceSaid) -> None:
-        price = tick.price if tick.price > 0 else math.nan
+        price = tick.price if 0 < tick.price < PRICE_USD_MAX else math.nan
         if tick.kind == BID:
             quote.bid = price
         elif tick.kind == ASK:
             quote.ask = price
         elif tick.kind == LAST:
             quote.last_before, quote.last = quote.last, price
+            self.sound_usd = self.sound_usd if math.isnan(price) else price
         elif tick.kind == OPEN:
             self.opened_usd = price
 
