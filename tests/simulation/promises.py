@@ -143,7 +143,9 @@ def _wire(world: World) -> None:
         facts, sessions(days[0], days[-1]), gateway_starts=1 << 30, flattened_on=flattened
     )
     for violation in verdict.violations:
-        if not world.meddled:
+        # A clock that is set wrong is found out by five comparisons, some seconds later.
+        wrong_clock = "clock_step" in world.injected and "entry window" in violation.sentence
+        if not (world.meddled or wrong_clock):
             world.fail(f"at {violation}")
     for breach in () if world.meddled else verdict.breaches:
         _answered_in_time(world, breach)
