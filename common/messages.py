@@ -259,6 +259,9 @@ class Equity(Message, frozen=True):
 
 
 class StopArmed(Message, frozen=True):
+    """The stop's level for the position as it stands. Its silence tells the gateway that nobody
+    watches it."""
+
     day: date
     stop_usd: ReckonedUsd
     stop_price_usd: Price | None
@@ -413,6 +416,16 @@ def purpose_of(intent_id: str) -> str:
     """The purpose that an intent's id names; "" where it names none."""
     _, _, rest = intent_id.partition("-")
     return rest.partition("-")[0]
+
+
+GUARD_FIRST = 900
+"""Exits numbered from here on are the gateway's own; below it, the stop monitor's."""
+
+
+def guards(intent_id: str) -> bool:
+    """Whether that order is an exit that the gateway decided on by itself."""
+    _, _, number = intent_id.rpartition("-")
+    return purpose_of(intent_id) == "EXIT" and number.isdigit() and int(number) >= GUARD_FIRST
 
 
 class OrderState(Message, frozen=True):

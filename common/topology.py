@@ -56,7 +56,7 @@ FACTS: dict[type[m.Message], Said] = {
     m.TargetPosition: Said(SIGNAL, (RISK,), "last", 5.0),
     m.BaselineSet: Said(RISK, (CONSOLE,), "last"),
     m.Equity: Said(RISK, (), "last"),
-    m.StopArmed: Said(RISK, (), "last"),
+    m.StopArmed: Said(RISK, (GATEWAY,), "last", 3.0),
     m.BreachSuspected: Said(RISK, (), "event"),
     m.BreachCleared: Said(RISK, (), "event"),
     m.StopHit: Said(RISK, (GATEWAY, CONSOLE), "session"),

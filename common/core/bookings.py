@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from common import settings as settings_page
-from common.core import limits, outbound
+from common.core import guard, limits, outbound
 from common.core.gateway_heard import HEARD, Booking, halt, note_difference
 from common.core.gateway_state import IN_DOUBT, Link, Outbound, Preview, State
 from common.messages import (
@@ -31,9 +31,13 @@ from common.messages import (
     Refused,
     Resume,
     Session,
+    Silence,
     Started,
+    StopArmed,
+    StopHit,
     SubmitOrder,
     Unlock,
+    guards,
 )
 from common.tws import messages as tws
 
@@ -64,6 +68,7 @@ def _started(state: State, now: Now, message: Started) -> None:
         out.cancel_sent = False
     if state.preview is not None:
         state.preview.asked_host_ns = now.host_ns
+    guard.hear(state.guard, now, message)
 
 
 def _forget(state: State, now: Now) -> None:
@@ -123,7 +128,12 @@ def _refused(state: State, _now: Now, answer: Refused) -> None:
 
 
 def _sent(state: State, now: Now, sent: tws.SendOrder) -> None:
-    out = state.orders[sent.order.intent_id]
+    order = sent.order
+    out = state.orders.setdefault(order.intent_id, Outbound(order))  # the guard asks nobody
+    if guards(order.intent_id) and not out.sends:
+        guard.sent(state.guard, now, order)
+    elif order.purpose == "ENTRY":
+        guard.bought(state.guard)
     if not out.sends:
         out.position_before = state.position_reported
         out.traded_before = state.traded_shares
@@ -187,6 +197,10 @@ def _disk(state: State, _now: Now, disk: DiskState) -> None:
     state.disk_roomy = disk.roomy
 
 
+def _stop_said(state: State, now: Now, message: Message) -> None:
+    guard.hear(state.guard, now, message)
+
+
 def _journal_damaged(state: State, now: Now, damage: JournalDamaged) -> None:
     halt(state, now, f"{damage.file} was damaged at byte {damage.offset}")
 
@@ -226,6 +240,9 @@ BOOKINGS: dict[type[Message], Booking] = {
     Session: _session,
     DiskState: _disk,
     JournalDamaged: _journal_damaged,
+    StopArmed: _stop_said,
+    StopHit: _stop_said,
+    Silence: _stop_said,
     SubmitOrder: _asked,
     CancelOrder: _asked,
     PreviewMargin: _asked,

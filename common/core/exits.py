@@ -19,6 +19,7 @@ from common.core.risk_state import (
 )
 from common.messages import (
     DONE_STATUSES,
+    GUARD_FIRST,
     Exited,
     ExitFailed,
     Message,
@@ -31,7 +32,7 @@ from common.messages import (
 )
 
 LOST_AFTER_NS = MINUTE_NS  # past an order's deadline, market time
-ATTEMPTS_MAX = 999  # what an intent's id has digits for
+ATTEMPTS_MAX = GUARD_FIRST - 1  # of the monitor; the numbers above are the gateway's own
 
 EXTENDED_HOURS_NS = 4 * 60 * MINUTE_NS
 """Trading outside regular hours ends so long after the close, after an early one too."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.core import account_rows, gateway_words, limits, outbound, reconcile
+from common.core import account_rows, gateway_words, guard, limits, outbound, reconcile
 from common.core.gateway_state import Link, State, seconds_since
 from common.messages import BrokerNotice, BrokerPnl, MarginPreview, Message, Now
 from common.tws import codes
@@ -256,6 +256,7 @@ def _preview_failed(state: State, problem: str, *, rejected: bool = False) -> No
 def _price(state: State, now: Now, report: tws.OwnPrice) -> None:
     state.price_usd, state.price_market_ns = report.price_usd, now.market_ns
     state.price_kind = report.kind
+    guard.take_price(state.guard, now, report.price_usd, live=report.kind == "live")
 
 
 def _contract_known(state: State, _now: Now, _report: tws.ContractKnown) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from common.clock import SECOND_NS
+from common.core.guard import Guard
 from common.messages import (
     AccountSnapshot,
     Action,
@@ -241,6 +242,7 @@ class State(Struct):
     price_usd: float = 0.0
     price_market_ns: int = 0
     price_kind: DataKind = "none"
+    guard: Guard = field(default_factory=Guard)
     portfolio_margin: bool | None = None
     disk_roomy: bool = True
 

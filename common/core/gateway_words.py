@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from common.clock import MINUTE_NS
-from common.core import one_cancels_all
+from common.core import guard, one_cancels_all
 from common.core.gateway_state import IN_DOUBT, NOT_YET, Outbound, Preview, State, seconds_since
 from common.messages import (
     Alert,
@@ -174,12 +174,30 @@ def _conditions(state: State, now: Now) -> list[tuple[str, str]]:
     if one_cancels_all.excess_s(state, now) > EXCESS_PAGE_S:
         text = f"the stop at the broker might sell more than the {held} shares held"
         found.append(("stop_excess", f"{text} and is not cancelled: cancel it in TWS"))
+    found += _guarded(state, now, held)
     if _weekly_login(state, now):
         lost = state.link.down_reason
         text = "IB ends each week's login on Sunday: log in to TWS before the week's first open"
         found.append((WEEKLY_LOGIN, f"{text} ({lost})" if lost else text))
     if _no_link(state, now):
         found.append(("no_link", f"no connection to TWS: {state.link.down_reason}"))
+    return found
+
+
+def _guarded(state: State, now: Now, held: int) -> list[tuple[str, str]]:
+    """What the gateway does, or cannot do, for a stop monitor that is silent."""
+    session = state.session
+    if session is None or not state.guard.silent:
+        return []
+    found = []
+    own = [out for out in state.orders.values() if guard.acted(out.order.intent_id, session.day)]
+    if own:
+        out = own[-1]
+        text = f"the stop monitor is silent, so the gateway sells {out.order.shares} shares itself"
+        found.append(("guard", f"{text}: {out.order.intent_id} {out.status}"))
+    if guard.blind(state.guard, now, state.settings, session, held):
+        text = f"{held} shares held, the stop monitor is silent and the gateway has no live price"
+        found.append(("guard_blind", f"{text}: nothing watches the stop"))
     return found
 
 

@@ -18,6 +18,7 @@ from common.core.risk_state import (
     reference_price,
 )
 from common.messages import (
+    DONE_STATUSES,
     AccountSnapshot,
     Commission,
     Fill,
@@ -26,6 +27,9 @@ from common.messages import (
 
 # A position change without a fill is believed after so long: fills and snapshots race each other.
 MISMATCH_NS = 2 * SECOND_NS
+MISMATCH_HOST_NS = 10 * SECOND_NS
+"""Host time for the same while an order of ours lives: a slow TWS tells the new count long before
+the executions, and in a simulated market two seconds are no time at all."""
 
 
 def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
@@ -40,14 +44,21 @@ def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
         state.mismatch_since_ns = 0
         compare_net_liquidation(state, account)
     elif state.mismatch_since_ns == 0 or _fills_may_come(state):
-        state.mismatch_since_ns = now.market_ns
-    elif now.market_ns - state.mismatch_since_ns > MISMATCH_NS:
+        state.mismatch_since_ns, state.mismatch_since_host_ns = now.market_ns, now.host_ns
+    elif now.market_ns - state.mismatch_since_ns > MISMATCH_NS and not _order_may_trade(state, now):
         _believe_broker(state, account)
 
 
 def _fills_may_come(state: State) -> bool:
     """Executions of an outage arrive with the comparison after it, the new count before."""
     return state.book is not None and not state.book.reconciled
+
+
+def _order_may_trade(state: State, now: Now) -> bool:
+    """An order of ours is at the broker, and its executions may still be on their way."""
+    plans = (state.entry, state.exit, state.resting)
+    alive = any(plan is not None and plan.status not in DONE_STATUSES for plan in plans)
+    return alive and 0 <= now.host_ns - state.mismatch_since_host_ns < MISMATCH_HOST_NS
 
 
 def _believe_broker(state: State, account: AccountSnapshot) -> None:

@@ -30,6 +30,12 @@ def live_stop(state: State) -> Outbound | None:
     return None
 
 
+def stop_sells(state: State) -> bool:
+    """The stop at the broker has begun to fill: it is the exit."""
+    stop = live_stop(state)
+    return stop is not None and bool(stop.filled or stop.reported_filled)
+
+
 def group_of(state: State, now: Now, order: Order) -> str:
     """The OCA group in which this order would be sent, or was: the same terms for ever."""
     out = state.orders.get(order.intent_id)

@@ -12,7 +12,7 @@ news. The limits stand in `limits`, the life of an order in `outbound`.
 
 from __future__ import annotations
 
-from common.core import gateway_words, limits, one_cancels_all, outbound, reconcile
+from common.core import gateway_words, guard, limits, one_cancels_all, outbound, reconcile
 from common.core.bookings import BOOKINGS
 from common.core.gateway_state import (
     Asked,
@@ -194,6 +194,9 @@ def _due(state: State, now: Now) -> list[Message]:
             sent = True
         if step is not None:
             outputs.append(step)
+    own = None if sent else _own_exit(state, now)
+    if own is not None:
+        outputs.append(own)
     preview = state.preview
     if preview is not None:
         timeout_s = state.settings.broker.request_timeout_s
@@ -201,6 +204,26 @@ def _due(state: State, now: Now) -> list[Message]:
             problem = f"TWS did not answer the what-if within {timeout_s:g} s"
             outputs.append(gateway_words.no_preview(preview, problem))
     return outputs
+
+
+def _own_exit(state: State, now: Now) -> Message | None:
+    """The guard's exit, under the limits that hold for every other."""
+    if state.session is None:
+        return None
+    order = guard.due(state.guard, now, state.settings, state.session, _sight(state))
+    if order is None or limits.refusal(state, now, order) or limits.wait(state, now, order):
+        return None
+    return _send(state, now, Outbound(order))
+
+
+def _sight(state: State) -> guard.Sight:
+    held = state.held_proven
+    return guard.Sight(
+        shares=held - state.foreign_sells,
+        held=held,
+        exiting=any(out.order.purpose == "EXIT" for out in state.open_orders())
+        or one_cancels_all.stop_sells(state),
+    )
 
 
 def _snapshot_due(state: State, now: Now) -> bool:

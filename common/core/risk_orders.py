@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from common.clock import SECOND_NS
 from common.core import ledger
-from common.core.risk_state import EXIT_RETRY_S_MAX, Plan, State, capped, selling
+from common.core.risk_state import (
+    EXIT_RETRY_S_MAX,
+    Plan,
+    State,
+    capped,
+    reference_price,
+    selling,
+    shown_price,
+)
 from common.messages import (
     DONE_STATUSES,
     Accepted,
@@ -19,6 +27,7 @@ from common.messages import (
     OrderUpdate,
     Reason,
     Refused,
+    guards,
     purpose_of,
 )
 
@@ -78,6 +87,7 @@ def take_denial(state: State, intent_id: str, reason: str) -> None:
 def take_status(state: State, now: Now, news: OrderUpdate) -> None:
     """The broker's word on an order; what is done stays done."""
     _count_stop(state, news.intent_id)
+    _take_guard(state, now, news)
     for plan in (state.entry, state.exit, state.resting):
         if plan is not None and plan.order.intent_id == news.intent_id:
             plan.reported = max(plan.reported, news.filled)
@@ -88,6 +98,38 @@ def take_status(state: State, now: Now, news: OrderUpdate) -> None:
             plan.status = news.status
             plan.reason = news.reason or plan.reason
             plan.acknowledged = plan.acknowledged or news.status != "UNKNOWN"
+
+
+def _take_guard(state: State, now: Now, news: OrderUpdate) -> None:
+    """An exit that the gateway sent by itself while we were silent is followed as if it were ours,
+    so that none of ours goes beside it; it is the day's stop."""
+    day, session = state.day, state.session
+    known = state.exit is not None or not state.shares or session is None or day is None
+    if known or not guards(news.intent_id) or news.status in DONE_STATUSES:
+        return
+    assert session is not None
+    assert day is not None
+    shares = news.filled + news.remaining
+    if not (news.intent_id.startswith(f"{session.day:%Y%m%d}-") and shares):
+        return
+    order = Order(
+        intent_id=news.intent_id,
+        day=session.day,
+        purpose="EXIT",
+        reason="stop",
+        action="SELL",
+        shares=shares,
+        order_type="MKT",
+        limit_usd=None,
+        outside_rth=False,
+        price_usd=shown_price(reference_price(state)) or 1.0,
+        deadline_ns=session.close_ns,
+    )
+    state.exit = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns, direct=True)
+    if not state.stop_fired:
+        state.stop_fired, state.fired_host_ns, state.breach = True, now.host_ns, None
+        day.stops += 1
+        day.stop_ns = now.market_ns
 
 
 def _count_stop(state: State, intent_id: str) -> None:

@@ -144,6 +144,7 @@ class State(Struct):
     ledger_from_ns: int = 0
     ours: bool = True
     mismatch_since_ns: int = 0
+    mismatch_since_host_ns: int = 0
     fills: dict[str, Booked] = field(default_factory=dict)
     commissions: dict[str, float] = field(default_factory=dict)
     baseline: Baseline | None = None

@@ -24,6 +24,7 @@ from common.messages import (
     PreviewMargin,
     Refused,
     Resume,
+    StopHit,
     SubmitOrder,
 )
 from tests.core.risk_play import (
@@ -471,6 +472,40 @@ def test_a_position_that_moved_without_a_fill_is_believed_and_halts() -> None:
     assert day.state.shares == 7000
     assert "foreign" in day.state.halts
     assert day.stopped_at(397.0).shares == 7000
+
+
+def test_while_an_order_of_ours_lives_its_executions_are_waited_for_longer() -> None:
+    """A slow TWS, or a fast simulated market: the count is there, the executions are not."""
+    day = held_day()
+    order = day.stopped_at(397.0)
+    day.update(order, "Submitted")
+    day.held = 0
+    day.account(1.0)
+    day.wait(600.0, host_s=5.0)
+    day.account()
+    assert not day.state.halts
+    day.wait(1.0, host_s=6.0)
+    day.account()
+    assert "foreign" in day.state.halts
+    assert day.state.shares == 0
+
+
+def test_an_exit_of_the_gateway_is_followed_and_none_goes_beside_it() -> None:
+    """It sold while the stop monitor was silent; the monitor is back before it is filled."""
+    day = held_day()
+    own = msgspec.structs.replace(day.stopped_at(397.0), intent_id="20260303-EXIT-900")
+    again = held_day()
+    again.update(own, "PendingSubmit")
+    assert not of(PlaceOrder, again.quote(396.0, 2.0) + again.quote(395.0, 2.0) + again.ticks(50))
+    assert not of(StopHit, again.said), "it has fired already"
+    again.update(own, "Submitted")
+    again.fill(own, again.held, 395.0)
+    again.update(own, "Filled", own.shares)
+    exited = again.newest(Exited)
+    assert (exited.reason, exited.shares) == ("stop", own.shares)
+    assert again.state.day is not None
+    assert again.state.day.stops == 1
+    assert not again.state.halts
 
 
 def test_snapshots_that_run_ahead_of_their_fills_halt_nothing() -> None:

@@ -10,6 +10,7 @@ import pytest
 from common.clock import SECOND_NS
 from common.core import staleness
 from common.messages import (
+    GUARD_FIRST,
     Alert,
     BaselineSet,
     DaySummary,
@@ -200,9 +201,9 @@ def test_an_exit_the_gateway_still_knows_is_waited_for_past_its_deadline() -> No
 
 def test_exits_end_where_their_ids_would_no_longer_be_valid() -> None:
     day = held_day()
-    day.given(lambda state: state.exit_attempt.update({"20260303": 998}))
+    day.given(lambda state: state.exit_attempt.update({"20260303": GUARD_FIRST - 2}))
     order = day.stopped_at(397.0)
-    assert order.intent_id == "20260303-EXIT-999"
+    assert order.intent_id == f"20260303-EXIT-{GUARD_FIRST - 1}", "above stand the gateway's own"
     day.update(order, "DENIED", reason="no")
     assert not of(PlaceOrder, day.ticks(200))
 
