@@ -45,8 +45,8 @@ def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
         compare_net_liquidation(state, account)
     elif state.mismatch_since_ns == 0 or _fills_may_come(state):
         state.mismatch_since_ns, state.mismatch_since_host_ns = now.market_ns, now.host_ns
-    elif now.market_ns - state.mismatch_since_ns > MISMATCH_NS and not _order_may_trade(state, now):
-        _believe_broker(state, account)
+    elif now.market_ns - state.mismatch_since_ns > MISMATCH_NS:
+        _believe_broker(state, now, account)
 
 
 def _fills_may_come(state: State) -> bool:
@@ -61,12 +61,15 @@ def _order_may_trade(state: State, now: Now) -> bool:
     return alive and 0 <= now.host_ns - state.mismatch_since_host_ns < MISMATCH_HOST_NS
 
 
-def _believe_broker(state: State, account: AccountSnapshot) -> None:
+def _believe_broker(state: State, now: Now, account: AccountSnapshot) -> None:
     """The broker is the truth for positions. A split changes shares and price together; anything
     else that no fill explains was done by someone else and halts."""
     before = state.shares or 0
+    split = _split_booked(state, before, account)
+    if not split and _order_may_trade(state, now):
+        return
     state.mismatch_since_ns = 0
-    if _split_booked(state, before, account):
+    if split:
         return
     base = state.baseline
     state.shares = account.shares

@@ -377,6 +377,8 @@ class Judge:
         if not self._may_trade(order):
             self._violate(order.ns, f"{name} outside the session")
         cause = self._cause(order)
+        if cause is None and resting.just_sold(order, self._orders, self._ledger):
+            cause = "stop"  # it crossed the stop's own sale, whose breach was answered by that
         if cause is None:
             self._violate(order.ns, f"{name} without a breach, a bear signal or a flatten")
         else:

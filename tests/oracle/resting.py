@@ -11,7 +11,9 @@ from tests.oracle.stop import Baseline
 
 LOSS_FRACTION = 0.025
 TOLERANCE = 0.003  # of the baseline: what a purchase in pieces moves it by, a level left, a tick
-ON_ITS_WAY_NS = 5 * SECOND_NS  # market time that a fill may take to whoever sends the exit
+ON_ITS_WAY_NS = 5 * SECOND_NS
+"""That a fill may take to whoever sends the exit, by either clock: a fast simulated market passes
+minutes meanwhile."""
 CANCEL_WITH_BLOCK = "1"
 WATCHES_QUOTES = frozenset({"1", "4", "8"})
 
@@ -63,7 +65,8 @@ def just_sold(order: Placed, orders: Orders, ledger: Ledger) -> float:
     traded = sum(
         done.shares
         for done in ledger.executions.values()
-        if (done.owner, done.order_id) in stops and order.ns - done.ns < ON_ITS_WAY_NS
+        if (done.owner, done.order_id) in stops
+        and min(order.ns - done.ns, order.host_ns - done.host_ns) < ON_ITS_WAY_NS
     )
     rest = sum(orders.alive[key].left for key in stops if key in orders.alive) if traded else 0.0
     return traded + rest
