@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
+from common.parent import die_with_parent
 from tests.simulation.world import Script, World
 
 CHUNK = 25
@@ -67,7 +68,8 @@ def run(first: int, seeds: int, workers: int = 0) -> Tally:
     workers = workers or os.cpu_count() or 1
     total, began_s, said_s = Tally(), time.monotonic(), time.monotonic()
     chunks = [(at, min(CHUNK, first + seeds - at)) for at in range(first, first + seeds, CHUNK)]
-    with ProcessPoolExecutor(workers) as pool:
+    mine = os.getpid()
+    with ProcessPoolExecutor(workers, initializer=die_with_parent, initargs=(mine,)) as pool:
         for tally in pool.map(run_chunk, *zip(*chunks, strict=True)):
             total.add(tally)
             for seed, _ in tally.failures:
