@@ -242,6 +242,7 @@ class Judge:
             day.stop_may_fire = True
 
     def _on_executed(self, execution: f.Executed) -> None:
+        corrects = execution.exec_id.rpartition(".")[0] in self._ledger.executions
         if not self._ledger.executed(execution):
             return
         key = (execution.owner, execution.order_id)
@@ -258,7 +259,7 @@ class Judge:
         if placed is not None and placed.rests:
             day.stop_may_fire = True
             self._sold(day, execution)
-        if execution.side > 0:
+        if execution.side > 0 and not (corrects and day.bought != key):  # of an earlier session
             usd = self._ledger.cash_usd + shares * execution.price_usd
             before = day.baseline if day.bought == key and day.baseline else Baseline(usd)
             lower_usd = min(usd, before.usd, before.lower_usd)
