@@ -81,6 +81,14 @@ CORE_MAY_IMPORT = (
 )  # fmt: skip
 """Messages, settings, tables and constants; `common.clock` for its constants alone."""
 
+ROOMS = {
+    "common/core/feed": "quotes", "common/core/gateway": "outbox", "common/core/monitor": "risk",
+}  # fmt: skip
+"""Where the parts of a large decider lie, and the decider whose they are."""
+SHARED_BY_ROOMS = ("common.core.rules", "common.core.staleness")
+TIMELESS = ("common/engine.py", "common/fold.py", "common/memory.py", "common/wire.py")
+"""Beside the core: what must run alike on a virtual clock and on a real one."""
+
 CLOCK_CONSTANTS = frozenset({"SECOND_NS", "MINUTE_NS", "NEW_YORK"})
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__"})
 IMPURE_MODULES = frozenset(
@@ -218,6 +226,36 @@ def test_the_core_reads_no_clock_opens_no_file_and_draws_no_lots(path: Path) -> 
                 f"{name_of(path)}:{node.lineno} reads the wall clock"
             )
     assert not {module.split(".")[0] for module, _ in imports(path)} & IMPURE_MODULES
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_of_the_core_knows_itself_and_the_shared_rules_alone(room: str) -> None:
+    mine = room.replace("/", ".")
+    for path in files(room):
+        for module, name in imports(path):
+            full = f"{module}.{name}" if module == "common.core" else module
+            if within(full, ("common.core",)):
+                assert within(full, (mine, *SHARED_BY_ROOMS)), f"{name_of(path)} imports {full}"
+
+
+@pytest.mark.parametrize("path", CORE, ids=ids)
+def test_a_decider_knows_no_other_decider_and_no_room_but_its_own(path: Path) -> None:
+    for module, name in imports(path):
+        full = f"{module}.{name}" if module == "common.core" else module
+        for room, decider in ROOMS.items():
+            if within(full, (room.replace("/", "."), f"common.core.{decider}")):
+                home = name_of(path.parent) == room or path.stem == decider
+                assert home, f"{name_of(path)} imports {full}"
+
+
+@pytest.mark.parametrize("file", TIMELESS)
+def test_the_loop_takes_time_from_what_it_is_given_and_draws_no_lots(file: str) -> None:
+    """Else no seed could repeat a run (tests/simulation)."""
+    path = ROOT / file
+    forbidden = IMPURE_MODULES - {"logging", "pathlib"}
+    assert not {module.split(".")[0] for module, _ in imports(path)} & forbidden
+    taken = {name for module, name in imports(path) if module == "common.clock"}
+    assert taken <= CLOCK_CONSTANTS | {"Clock"}, f"{file} takes {taken} of the clock"
 
 
 def _is_date(node: ast.Attribute) -> bool:

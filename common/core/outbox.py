@@ -12,9 +12,9 @@ news. The limits stand in `limits`, the life of an order in `outbound`.
 
 from __future__ import annotations
 
-from common.core import gateway_words, guard, limits, one_cancels_all, outbound, reconcile
-from common.core.bookings import BOOKINGS
-from common.core.gateway_state import (
+from common.core.gateway import guard, limits, one_cancels_all, outbound, reconcile, words
+from common.core.gateway.bookings import BOOKINGS
+from common.core.gateway.state import (
     Asked,
     Outbound,
     State,
@@ -53,7 +53,7 @@ def start(settings: Settings) -> State:
 
 
 def ready(state: State) -> str:
-    said = gateway_words.link(state)
+    said = words.link(state)
     if said.state == "ready" and state.link.clock_offset_s is None:
         return "comparing the clocks"
     return "" if said.state == "ready" else f"link {said.state}: {said.reason}"
@@ -105,7 +105,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             outputs += _due(state, now)
         case _:
             pass
-    return [*outputs, *state.unsaid, *gateway_words.changed(state, now)]
+    return [*outputs, *state.unsaid, *words.changed(state, now)]
 
 
 def _answer(state: State, now: Now, asked: Asked) -> list[Message]:
@@ -202,7 +202,7 @@ def _due(state: State, now: Now) -> list[Message]:
         timeout_s = state.settings.broker.request_timeout_s
         if seconds_since(now, preview.asked_host_ns) > timeout_s:
             problem = f"TWS did not answer the what-if within {timeout_s:g} s"
-            outputs.append(gateway_words.no_preview(preview, problem))
+            outputs.append(words.no_preview(preview, problem))
     return outputs
 
 
@@ -255,7 +255,7 @@ def _order_due(state: State, now: Now, out: Outbound) -> Message | None:
         return _again(state, now, out)
     if out.stage == "SENDING":
         if waited_s > state.settings.limits.acknowledge_s:
-            return gateway_words.verdict(
+            return words.verdict(
                 out, "UNKNOWN", f"TWS has not acknowledged it for {waited_s:.0f} s"
             )
         if out.order.purpose == "EXIT" and out.sends == 1 and waited_s > EXIT_RESEND_S:
@@ -272,7 +272,7 @@ def _may_cancel(state: State) -> bool:
 def _prepared_due(state: State, now: Now, out: Outbound) -> Message | None:
     reason = limits.refusal(state, now, out.order)
     if reason:
-        return gateway_words.verdict(out, "DENIED", reason)
+        return words.verdict(out, "DENIED", reason)
     return None if limits.wait(state, now, out.order) else _send(state, now, out)
 
 
@@ -280,7 +280,7 @@ def _again(state: State, now: Now, out: Outbound) -> Message | None:
     """The same order id once more, if it may still go."""
     reason = limits.exit_refusal(state, now, out.order)
     if reason and out.absence_proven:
-        return gateway_words.verdict(out, "ABANDONED", f"not sent again: {reason}")
+        return words.verdict(out, "ABANDONED", f"not sent again: {reason}")
     if reason or limits.exit_wait(state, now, out.order):
         return None
     return _send(state, now, out)

@@ -11,8 +11,10 @@ from __future__ import annotations
 from datetime import date
 from typing import get_args
 
-from common.core import market_day
-from common.core.feed_state import (
+from common.core.feed import market_day
+from common.core.feed.market_day import MINUTE_NS
+from common.core.feed.price_book import near
+from common.core.feed.state import (
     VIX,
     State,
     delayed,
@@ -23,11 +25,9 @@ from common.core.feed_state import (
     session_age_s,
     start,
 )
-from common.core.market_day import MINUTE_NS
-from common.core.price_book import near
+from common.core.feed.subscription import OPENING_S
 from common.core.rules import SECOND_NS
 from common.core.staleness import late
-from common.core.subscription import OPENING_S
 from common.messages import (
     TEXT_MAX,
     Alert,

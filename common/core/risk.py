@@ -1,16 +1,16 @@
 """risk_monitor's decider: baseline, stop, sizing, entry gate, exits, halts.
 
-What it knows stands in risk_state.py, how it learns it in risk_heard.py and ledger.py; the stop,
-the entry and the exits each have a page. Here they are put in order: a stop is judged on every
-price before anything else is considered.
+What it knows stands in monitor/state.py, how it learns it in monitor/heard.py and ledger.py; the
+stop, the entry and the exits each have a page there. Here they are put in order: a stop is judged
+on every price before anything else is considered.
 """
 
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core import entry, exits, resting, stop, vigilance
-from common.core.risk_heard import evolve, refusal
-from common.core.risk_state import Day, State, in_session, start
+from common.core.monitor import entry, exits, resting, stop, vigilance
+from common.core.monitor.heard import evolve, refusal
+from common.core.monitor.state import Day, State, in_session, start
 from common.messages import (
     DONE_STATUSES,
     TEXT_MAX,

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.core import margin, rules, stop
+from common.core import rules
+from common.core.monitor import margin, stop
 from services.backtest import compiling, costs, result
 from services.backtest.sheet import Floats, Ints
 

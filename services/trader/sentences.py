@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from common import messages as m
-from common.core.limits import shortened
+from common.core.gateway.limits import shortened
 from common.tws.messages import SendOrder
 from services.trader.wording import market_time, one_line, percent, usd
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from common.clock import NEW_YORK, SECOND_NS
-from common.core.limits import shortened
+from common.core.gateway.limits import shortened
 
 ANY_INSTANT_NS = 10**17  # later than 1973: such a `_ns` field is an instant of market time
 

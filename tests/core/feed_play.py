@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from common.core import market_day, quotes
+from common.core import quotes
+from common.core.feed import market_day
 from common.messages import DataKind, Message, Quote
 from common.settings import Settings
 from common.tws.link_messages import LinkUp

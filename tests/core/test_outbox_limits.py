@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from common.clock import SECOND_NS
-from common.core import limits
+from common.core.gateway import limits
 from common.messages import (
     Accepted,
     Action,

@@ -15,8 +15,9 @@ import msgspec
 import pytest
 
 from common.clock import SECOND_NS
-from common.core import outbound, outbox, reconcile
-from common.core.gateway_state import Outbound, State
+from common.core import outbox
+from common.core.gateway import outbound, reconcile
+from common.core.gateway.state import Outbound, State
 from common.messages import (
     DONE_STATUSES,
     CancelOrder,

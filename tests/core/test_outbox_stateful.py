@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from common.core.gateway_state import State
+from common.core.gateway.state import State
 from tests.core.test_outbox_machine import SendProtocol
 
 EXAMPLES, STEPS = 40, 40

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.core.price_book import valid_price
+from common.core.feed.price_book import valid_price
 from common.core.rules import SECOND_NS
 from common.messages import DataKind, FeedState, Quote
 from common.tws.market_messages import ASK, BID, HALTED, LAST, KindSaid

@@ -11,7 +11,7 @@ from hypothesis import settings as drawn
 from hypothesis import strategies as st
 
 from common import wire
-from common.core.risk_state import equity_usd
+from common.core.monitor.state import equity_usd
 from common.messages import (
     BaselineSet,
     BreachCleared,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common import journal
-from common.core import stop
+from common.core.monitor import stop
 from tests.fuzz import journal_files, stops
 from tests.fuzz.__main__ import TARGETS, line
 from tests.fuzz.target import Broken, Tally, Target, played

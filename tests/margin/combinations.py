@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from common.core import account_rows, outbox
+from common.core import outbox
+from common.core.gateway import account_rows
 from common.messages import (
     Alert,
     EntryClamped,

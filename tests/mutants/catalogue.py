@@ -14,20 +14,11 @@ from typing import Any
 import msgspec
 
 from common import wire
-from common.core import (
-    exits,
-    guard,
-    ledger,
-    limits,
-    one_cancels_all,
-    outbound,
-    outbox,
-    reconcile,
-    rules,
-    stop,
-)
-from common.core.gateway_state import Outbound, State
-from common.core.risk_state import State as RiskState
+from common.core import outbox, rules
+from common.core.gateway import guard, limits, one_cancels_all, outbound, reconcile
+from common.core.gateway.state import Outbound, State
+from common.core.monitor import exits, ledger, stop
+from common.core.monitor.state import State as RiskState
 from common.engine import Engine
 from common.journal import Journal
 from common.messages import Accepted, Fill, Message, Now, SubmitOrder, Tick

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common import messages as m
-from common.core.limits import shortened
+from common.core.gateway.limits import shortened
 from common.tws.link_messages import LinkUp
 from services.trader.sentences import sentence
 from services.trader.wording import named, span, usd

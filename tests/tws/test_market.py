@@ -20,7 +20,8 @@ import msgpack
 import pytest
 
 from common.clock import ClockWriter
-from common.core import market_day, strategy
+from common.core import strategy
+from common.core.feed import market_day
 from common.messages import (
     DailyBar,
     DailyHistory,

@@ -11,7 +11,8 @@ import pytest
 
 from common import wire
 from common.clock import SECOND_NS
-from common.core import limits, outbox
+from common.core import outbox
+from common.core.gateway import limits
 from common.messages import Message, Now
 from common.settings import Account
 from common.tws import orders

@@ -16,7 +16,7 @@ from typing import Any
 from ib_insync import Contract, Index, Stock
 
 from common.clock import Clock
-from common.core.limits import account_refusal, shortened
+from common.core.gateway.limits import account_refusal, shortened
 from common.settings import Settings
 from common.tws.codes import INVALID_REQUEST, LINK_LOST, is_read_only, look_up
 from common.tws.connection import TwsConnection

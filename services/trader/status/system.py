@@ -9,7 +9,7 @@ from msgspec import Struct
 from common import messages as m
 from common import topology
 from common.clock import SECOND_NS
-from common.core.limits import shortened
+from common.core.gateway.limits import shortened
 from services.trader.status.row import Known, Level, Row, unknown, unrepeated
 from services.trader.wording import market_time, utc_time
 

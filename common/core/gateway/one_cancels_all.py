@@ -11,7 +11,7 @@ cancelled or whose session is over.
 
 from __future__ import annotations
 
-from common.core.gateway_state import AT_BROKER, Outbound, State, seconds_since
+from common.core.gateway.state import AT_BROKER, Outbound, State, seconds_since
 from common.messages import Now, Order
 
 EXCESS_S = 1.0

@@ -8,7 +8,7 @@ key. What cannot be sold before the close is sold at the next open.
 from __future__ import annotations
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.core.risk_state import (
+from common.core.monitor.state import (
     EXIT_RETRY_S_MAX,
     Plan,
     State,

@@ -10,7 +10,7 @@ from datetime import date
 
 from common.clock import SECOND_NS
 from common.core import rules
-from common.core.risk_state import (
+from common.core.monitor.state import (
     Baseline,
     Booked,
     State,

@@ -6,8 +6,9 @@ Each condition is worked out anew on every tick; a difference to what was said i
 from __future__ import annotations
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.core import exits, resting, rules
-from common.core.risk_state import (
+from common.core import rules
+from common.core.monitor import exits, resting
+from common.core.monitor.state import (
     State,
     equity_usd,
     in_session,
@@ -15,7 +16,7 @@ from common.core.risk_state import (
     shown_price,
     stop_usd,
 )
-from common.core.stop import armed, equity_now, looks_like_split, sample
+from common.core.monitor.stop import armed, equity_now, looks_like_split, sample
 from common.messages import TEXT_MAX, Alert, AlertLevel, Equity, Message, Mode, Now, RiskState
 
 EQUITY_REPEAT_NS = SECOND_NS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from common.clock import MINUTE_NS
-from common.core import guard, one_cancels_all
-from common.core.gateway_state import IN_DOUBT, NOT_YET, Outbound, Preview, State, seconds_since
+from common.core.gateway import guard, one_cancels_all
+from common.core.gateway.state import IN_DOUBT, NOT_YET, Outbound, Preview, State, seconds_since
 from common.messages import (
     Alert,
     BrokerLink,

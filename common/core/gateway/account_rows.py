@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from common.core.gateway_state import State
+from common.core.gateway.state import State
 from common.messages import AccountSnapshot, Now
 from common.tws.messages import AccountRows
 

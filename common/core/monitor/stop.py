@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from common.clock import SECOND_NS
 from common.core import rules
-from common.core.risk_state import (
+from common.core.monitor.state import (
     PRICE_USD_MAX,
     State,
     equity_usd,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from common.core import rules
-from common.core.risk_state import State
+from common.core.monitor.state import State
 from common.messages import MarginPreview
 
 REGT_INITIAL_FRACTION = 0.5

@@ -2,7 +2,7 @@
 
 The baseline remembers position, price and equity at one instant, so that the stop's equity =
 baseline + profit and loss of SMH since: deposits and other holdings cannot move it. How each
-message changes all this stands in risk_heard.py.
+message changes all this stands in heard.py.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.core import one_cancels_all
-from common.core.gateway_state import AT_BROKER, IN_DOUBT, Outbound, State, seconds_since
+from common.core.gateway import one_cancels_all
+from common.core.gateway.state import AT_BROKER, IN_DOUBT, Outbound, State, seconds_since
 from common.messages import Now, Order, Session
 from common.settings import Account as AccountSettings
 

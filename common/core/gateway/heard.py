@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from common.core import account_rows, gateway_words, guard, limits, outbound, reconcile
-from common.core.gateway_state import Link, State, seconds_since
+from common.core.gateway import account_rows, guard, limits, outbound, reconcile, words
+from common.core.gateway.state import Link, State, seconds_since
 from common.messages import BrokerNotice, BrokerPnl, MarginPreview, Message, Now
 from common.tws import codes
 from common.tws import messages as tws
@@ -250,7 +250,7 @@ def _take_what_if(state: State, _now: Now, reply: tws.WhatIfReply) -> None:
 
 def _preview_failed(state: State, problem: str, *, rejected: bool = False) -> None:
     if state.preview is not None:
-        state.unsaid.append(gateway_words.no_preview(state.preview, problem, rejected=rejected))
+        state.unsaid.append(words.no_preview(state.preview, problem, rejected=rejected))
 
 
 def _price(state: State, now: Now, report: tws.OwnPrice) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
 
-from common.core.price_book import valid_price
+from common.core.feed.price_book import valid_price
 from common.core.rules import SECOND_NS
 from common.messages import DailyBar, DailyHistory, Session
 from common.tws.market_messages import ContractLine, PriceBar, SessionHours

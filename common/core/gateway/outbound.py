@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 
-from common.core.gateway_state import (
+from common.core.gateway.state import (
     IN_DOUBT,
     WORKED_ON,
     BookedFill,

@@ -1,7 +1,7 @@
 """How the broker gateway's state changes: one function for each message heard or decided.
 
 The table `BOOKINGS` at the end says which; `outbox.evolve` looks a message up in it. What TWS says
-is booked in `gateway_heard`, the rest here. Deterministic, no clock: the fold of a journal goes
+is booked in `heard`, the rest here. Deterministic, no clock: the fold of a journal goes
 through these very functions.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from common import settings as settings_page
-from common.core import guard, limits, outbound
-from common.core.gateway_heard import HEARD, Booking, halt, note_difference
-from common.core.gateway_state import IN_DOUBT, Link, Outbound, Preview, State
+from common.core.gateway import guard, limits, outbound
+from common.core.gateway.heard import HEARD, Booking, halt, note_difference
+from common.core.gateway.state import IN_DOUBT, Link, Outbound, Preview, State
 from common.messages import (
     Accepted,
     Alert,

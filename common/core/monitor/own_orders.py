@@ -6,8 +6,8 @@ Statuses and answers only: shares and money come from fills alone (ledger.py).
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core import ledger
-from common.core.risk_state import (
+from common.core.monitor import ledger
+from common.core.monitor.state import (
     EXIT_RETRY_S_MAX,
     Plan,
     State,

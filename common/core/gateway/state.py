@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from common.clock import SECOND_NS
-from common.core.guard import Guard
+from common.core.gateway.guard import Guard
 from common.messages import (
     AccountSnapshot,
     Action,

@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 
 from common.clock import SECOND_NS
-from common.core import exits, rules
-from common.core.risk_state import (
+from common.core import rules
+from common.core.monitor import exits
+from common.core.monitor.state import (
     Plan,
     State,
     equity_usd,
@@ -25,7 +26,7 @@ from common.core.risk_state import (
     shown_price,
     stop_alive,
 )
-from common.core.stop import armed, looks_like_split, sample
+from common.core.monitor.stop import armed, looks_like_split, sample
 from common.messages import (
     DONE_STATUSES,
     CancelOrder,

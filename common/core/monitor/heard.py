@@ -6,8 +6,8 @@ from datetime import date
 
 from common import settings as settings_file
 from common.clock import SECOND_NS
-from common.core import ledger, resting, risk_orders
-from common.core.risk_state import (
+from common.core.monitor import ledger, own_orders, resting
+from common.core.monitor.state import (
     Baseline,
     Day,
     State,
@@ -76,7 +76,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
     """Folds one message into the state."""
     _take(state, now, message)
     if not isinstance(message, PRICES):
-        risk_orders.settle_exit(state, now)
+        own_orders.settle_exit(state, now)
         resting.note(state, now)
 
 
@@ -114,16 +114,16 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
         case Commission():
             ledger.take_commission(state, message)
         case OrderUpdate():
-            risk_orders.take_status(state, now, message)
+            own_orders.take_status(state, now, message)
         case OrderState():
             if message.status == "DENIED":  # all else the gateway says itself
-                risk_orders.take_denial(state, message.intent_id, message.reason)
+                own_orders.take_denial(state, message.intent_id, message.reason)
         case MarginPreview():
             if message.key == state.preview_asked:
                 state.preview = message
                 state.preview_rejections += message.rejected
         case Accepted() | Refused():
-            risk_orders.take_answer(state, message)
+            own_orders.take_answer(state, message)
         case Silence():
             (state.silent.add if message.silent else state.silent.discard)(message.topic)
         case DiskState():
@@ -171,7 +171,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
         case GoNoGo():
             if state.day is not None:
                 state.day.readiness_said = True
-            risk_orders.forget_preview(state)
+            own_orders.forget_preview(state)
         case EntryRefused():
             if state.day is not None:
                 state.day.last_refusal = message.reason
@@ -183,7 +183,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
                     else:
                         state.day.rejections += 1
                     state.entry = None
-                    risk_orders.forget_preview(state)
+                    own_orders.forget_preview(state)
                 if message.final:
                     state.day.entry_over = message.reason
         case Entered():
@@ -192,7 +192,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
             state.entry = None
             state.uninvested_usd = 0.0
         case Exited():
-            risk_orders.take_exited(state, message)
+            own_orders.take_exited(state, message)
         case DaySummary():
             if state.day is not None:
                 state.day.summary_said = True
@@ -202,10 +202,10 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
             state.preview_host_ns = now.host_ns
             state.preview = None
         case PlaceOrder():
-            risk_orders.take_plan(state, now, message.order)
+            own_orders.take_plan(state, now, message.order)
         case SubmitOrder():
             if message.order.purpose == "STOP":
-                risk_orders.take_stop(state, now, message.order)
+                own_orders.take_stop(state, now, message.order)
             elif state.exit is not None:
                 state.exit.direct = True
         case CancelOrder():
@@ -213,7 +213,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
             if state.resting is not None and state.resting.order.intent_id == message.intent_id:
                 state.resting.cancelling = True
         case ExitFailed():
-            risk_orders.take_exit_failed(state, now, message)
+            own_orders.take_exit_failed(state, now, message)
         case _:
             pass
 
@@ -251,7 +251,7 @@ def _take_session(state: State, session: Session) -> None:
         state.day = Day(day=session.day)
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
-        risk_orders.forget_preview(state)
+        own_orders.forget_preview(state)
         state.preview_count = 0
         state.exit_attempt = {}
         state.entry = None

@@ -9,10 +9,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 from common.clock import SECOND_NS
-from common.core import margin, rules
-from common.core.risk_state import Day, State, capped, without_figures
+from common.core import rules
+from common.core.monitor import margin
+from common.core.monitor.state import Day, State, capped, without_figures
+from common.core.monitor.stop import armed
 from common.core.staleness import late
-from common.core.stop import armed
 from common.messages import (
     TEXT_MAX,
     Check,

@@ -19,8 +19,9 @@ too, so that a new exit can be asked for.
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core import limits, outbound, rules
-from common.core.gateway_state import (
+from common.core import rules
+from common.core.gateway import limits, outbound
+from common.core.gateway.state import (
     AT_BROKER,
     IN_DOUBT,
     Outbound,

@@ -1,0 +1,1 @@
+"""The parts of `quotes`, the market feed's decider."""

@@ -1,0 +1,1 @@
+"""The parts of `outbox`, the broker gateway's decider."""

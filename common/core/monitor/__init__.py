@@ -1,0 +1,1 @@
+"""The parts of `risk`, the stop monitor's decider."""
