@@ -172,6 +172,11 @@ def order_trouble(order: OrderState) -> str:
     return f"❌ Order {order.intent_id} {order.status}{why}"
 
 
+def exit_not_needed(order: OrderState) -> str:
+    """The broker takes no second sale of a group whose first one fills: as it should be."""
+    return f"   Order {order.intent_id} was not needed: the stop at the broker sold first"
+
+
 def day_summary(day: DaySummary) -> str:
     held = f"holding {day.shares} shares" if day.shares else "flat"
     line = f"📋 {day.day}: {day.entries} entries, {day.stops} stops, {day.exits} exits, {held}"
