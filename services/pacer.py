@@ -83,6 +83,24 @@ def sessions_between(first: date, last: date) -> list[SessionTimes]:
     ]
 
 
+class SimulatedMarket:
+    """How far the simulated TWS has come, as if it had said so in a heartbeat."""
+
+    def __init__(self, clock_path: Path) -> None:
+        self._clock_path = clock_path
+        self._progress: Progress | None = None
+
+    def beat(self) -> Beaten | None:
+        """None before it has published anything."""
+        if self._progress is None:
+            try:
+                self._progress = Progress(self._clock_path)
+            except FileNotFoundError:
+                return None
+        written_ns, market_ns = self._progress.read()
+        return Beaten(written_ns, ready=True, busy=False, caught_up_ns=market_ns, verdict="")
+
+
 class Pacer:
     """Heartbeats in, market time out."""
 
@@ -97,8 +115,7 @@ class Pacer:
     ) -> None:
         self._bystander = bystander
         self._writer = writer
-        self._clock_path = clock_path
-        self._progress: Progress | None = None
+        self._market = SimulatedMarket(clock_path)
         self._sessions = sessions
         self._plan = pace.stretches(sessions, seconds_per_day, entry_before_close_ns)
         self._beats: dict[str, Beaten | None] = dict.fromkeys((*MUST_KEEP_UP, SIMULATED_TWS))
@@ -115,7 +132,7 @@ class Pacer:
                 self._beats[speaker] = Beaten(
                     heard_ns, beat.ready, beat.busy, beat.caught_up_ns, beat.verdict
                 )
-        self._beats[SIMULATED_TWS] = self._published()
+        self._beats[SIMULATED_TWS] = self._market.beat()
         now_ns = host_ns()
         living = [beat for beat in self._beats.values() if beat is not None]
         ready = all(beat.ready for beat in living)
@@ -131,16 +148,6 @@ class Pacer:
         if now_ns - self._beat_ns >= BEAT_S * SECOND_NS:
             self._beat_ns = now_ns
             self._bystander.beat()
-
-    def _published(self) -> Beaten | None:
-        """How far the simulated TWS has come, as if it had said so."""
-        if self._progress is None:
-            try:
-                self._progress = Progress(self._clock_path)
-            except FileNotFoundError:
-                return None
-        written_ns, market_ns = self._progress.read()
-        return Beaten(written_ns, ready=True, busy=False, caught_up_ns=market_ns, verdict="")
 
     def _say(self, step: pace.Step, market_ns: int) -> None:
         done = pace.days_done(self._sessions, market_ns)

@@ -13,14 +13,13 @@ from pathlib import Path
 from common import messages as m
 from common import topology
 from common.bus import Bus
-from common.clock import SECOND_NS, ClockWriter, Progress, host_ns
+from common.clock import SECOND_NS, ClockWriter, host_ns
 from common.core import pace
 from common.core.pace import Beaten, SessionTimes
+from services.pacer import MUST_KEEP_UP, SIMULATED_TWS, SimulatedMarket
 from services.trader import asking, commands, hearing
 from services.trader.picture import Picture, expected_services
 
-MUST_KEEP_UP = (*topology.DECIDERS, topology.CONSOLE)
-SIM_TWS = "sim_tws"
 CYCLE_S = 0.02
 SECONDS_PER_DAY = 4.0
 STUCK_S_MAX = 180.0
@@ -38,10 +37,9 @@ class Drive:
     ) -> None:
         self.picture = Picture(expected_services("tws"))
         self.run_dir = run_dir
-        self._clock_path = clock_path
         self._bus = Bus(topology.TRADER, run_dir)
         self._writer = ClockWriter(clock_path, 0)
-        self._progress: Progress | None = None
+        self._market = SimulatedMarket(clock_path)
         self._plan = pace.stretches(sessions, SECONDS_PER_DAY, entry_before_ns)
         self._unready_since_ns: int | None = None
 
@@ -120,14 +118,5 @@ class Drive:
                 if heard is not None and beat is not None
                 else None
             )
-        found[SIM_TWS] = self._published()
+        found[SIMULATED_TWS] = self._market.beat()
         return found
-
-    def _published(self) -> Beaten | None:
-        if self._progress is None:
-            try:
-                self._progress = Progress(self._clock_path)
-            except FileNotFoundError:
-                return None
-        written_ns, market_ns = self._progress.read()
-        return Beaten(written_ns, ready=True, busy=False, caught_up_ns=market_ns, verdict="")

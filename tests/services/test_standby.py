@@ -21,28 +21,12 @@ from common.lock import holder
 from common.messages import Heartbeat, RiskState
 from common.standby import Signs
 from common.supervision import Supervisor, SupervisorError
+from tests.services import supervisord
+from tests.services.supervisord import environment, python
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 60.0
 
-CONFIG = """
-[supervisord]
-nodaemon = true
-directory = {root}
-logfile = {folder}/supervisord.log
-pidfile = {folder}/supervisord.pid
-[unix_http_server]
-file = {folder}/supervisor.sock
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-"""
-PROGRAM = """
-[program:{name}]
-command = {python} -m services.{module}
-autorestart = true
-stdout_logfile = {folder}/{name}.log
-redirect_stderr = true
-"""
 MODULES = {
     topology.RISK: topology.RISK,
     topology.RISK_STANDBY: topology.RISK,
@@ -102,29 +86,12 @@ class Listener:
 def supervised() -> Iterator[tuple[Listener, Path]]:
     """Both copies and the watchdog under a real supervisord; what they say, and their folder."""
     folder = Path(tempfile.mkdtemp(prefix="t-"))
-    config = folder / "supervisord.conf"
-    programs = (
-        PROGRAM.format(name=name, module=module, folder=folder, python=sys.executable)
-        for name, module in MODULES.items()
-    )
-    config.write_text(CONFIG.format(root=ROOT, folder=folder) + "".join(programs))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        env=_environment(folder) | {"TRADER__OPERATION__SILENCE_S_MAX": "1.0"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    listener = Listener(folder)
-    yield listener, folder
-    listener.close()
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    programs = {name: python(f"-m services.{module}") for name, module in MODULES.items()}
+    with supervisord.supervised(folder, programs):
+        listener = Listener(folder)
+        yield listener, folder
+        listener.close()
     shutil.rmtree(folder)
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("TRADER")}
-    return kept | {"TRADER_VAR": str(folder), "TRADER_RUN": str(folder)}
 
 
 def _pids(folder: Path) -> set[int]:
@@ -206,7 +173,7 @@ class Copies:
             process = subprocess.Popen(
                 [sys.executable, "-m", "services.risk_monitor"],
                 cwd=self._code,
-                env=_environment(self._folder) | {"PYTHONPATH": str(self._code)},
+                env=environment(self._folder) | {"PYTHONPATH": str(self._code)},
                 stderr=log,
             )
         self._started.append(process)

@@ -7,8 +7,6 @@ import os
 import signal
 import socket
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,33 +15,14 @@ import pytest
 from common.core.vigil import Process
 from common.supervision import Supervisor, SupervisorError, private_root
 from common.topology import RISK, RISK_STANDBY, SPEAKERS
+from tests.services.supervisord import supervised
 from tests.services.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CONFIG = """
-[supervisord]
-nodaemon = true
-logfile = {folder}/supervisord.log
-pidfile = {folder}/supervisord.pid
-[unix_http_server]
-file = {folder}/supervisor.sock
-chmod = 0700
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-[program:sleeper]
-command = sleep 600
-startsecs = 0
-[program:victim]
-command = sleep 600
-startsecs = 0
-[program:waiting]
-command = sleep 600
-autostart = false
-[program:stopped]
-command = sleep 600
-autostart = false
-"""
+SLEEPING = "command = sleep 600\nstartsecs = 0"
+ASLEEP = "command = sleep 600\nautostart = false"
+SLEEPERS = {"sleeper": SLEEPING, "victim": SLEEPING, "waiting": ASLEEP, "stopped": ASLEEP}
 
 
 def row(supervisor: Supervisor, name: str) -> Process:
@@ -52,26 +31,16 @@ def row(supervisor: Supervisor, name: str) -> Process:
 
 @pytest.fixture(scope="module")
 def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
-    folder = tmp_path_factory.mktemp("supervisord")
-    config = folder / "supervisord.conf"
-    config.write_text(CONFIG.format(folder=folder))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    supervisor = Supervisor(folder / "supervisor.sock")
+    with supervised(tmp_path_factory.mktemp("supervisord"), SLEEPERS) as supervisor:
+        until(lambda: _answers(supervisor))
+        yield supervisor
 
-    def answers() -> bool:
-        try:
-            return row(supervisor, "sleeper").state == "RUNNING"
-        except SupervisorError:
-            return False
 
-    until(answers)
-    yield supervisor
-    process.send_signal(signal.SIGTERM)
-    process.wait(20)
+def _answers(supervisor: Supervisor) -> bool:
+    try:
+        return row(supervisor, "sleeper").state == "RUNNING"
+    except SupervisorError:
+        return False
 
 
 def test_the_table_names_each_process_with_its_state_and_pid(supervisor: Supervisor) -> None:

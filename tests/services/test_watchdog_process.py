@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from common.supervision import Supervisor, SupervisorError
+from tests.services.supervisord import python, supervised
 from tests.services.waiting import until
-
-ROOT = Path(__file__).resolve().parents[2]
-
-CONFIG = """
-[supervisord]
-nodaemon = true
-directory = {root}
-logfile = {folder}/supervisord.log
-pidfile = {folder}/supervisord.pid
-[unix_http_server]
-file = {folder}/supervisor.sock
-[rpcinterface:supervisor]
-supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
-[program:watchdog]
-command = {python} -m services.watchdog
-stdout_logfile = {folder}/watchdog.log
-redirect_stderr = true
-[program:signal_engine]
-command = {python} {folder}/beating.py
-autorestart = true
-stdout_logfile = {folder}/beating.log
-redirect_stderr = true
-"""
 
 BEATING = """
 from pathlib import Path
@@ -53,26 +29,11 @@ while True:
 
 @pytest.fixture
 def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
-    folder = str(tmp_path)
-    config = tmp_path / "supervisord.conf"
-    config.write_text(CONFIG.format(folder=folder, root=ROOT, python=sys.executable))
-    (tmp_path / "beating.py").write_text(BEATING.format(folder=folder))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        env={
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "TRADER_RUN": folder,
-            "TRADER_VAR": folder,
-            "TRADER_CLOCK": "",
-            "TRADER__OPERATION__SILENCE_S_MAX": "1.0",
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield Supervisor(tmp_path / "supervisor.sock")
-    process.send_signal(signal.SIGTERM)
-    process.wait(30)
+    beating = tmp_path / "beating.py"
+    beating.write_text(BEATING.format(folder=str(tmp_path)))
+    programs = {"watchdog": python("-m services.watchdog"), "signal_engine": python(str(beating))}
+    with supervised(tmp_path, programs) as supervisor:
+        yield supervisor
 
 
 def pid_of(supervisor: Supervisor, name: str) -> int:
