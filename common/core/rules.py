@@ -151,6 +151,18 @@ def near_one_of(ratio: float, known: tuple[float, ...], fraction_max: float) -> 
     return False
 
 
+def share_split_ratio(before: float, after: float) -> float:
+    """The ratio of the split that best explains `after` shares where there were `before`, forward
+    or reverse; 0.0 where none does within 1 %. What is left over was traded by somebody."""
+    if before <= 0.0 or after <= 0.0:
+        return 0.0
+    for one in SHARE_RATIOS:
+        for ratio in (one, 1.0 / one):
+            if abs(after / before / ratio - 1.0) < 0.01:
+                return ratio
+    return 0.0
+
+
 def price_looks_split(price_usd: float, reference_usd: float) -> bool:
     """A price more than 25 % off its reference, by a ratio that splits come in.
 

@@ -303,7 +303,15 @@ def test_foreign_orders_are_counted_until_they_end() -> None:
 
 @pytest.mark.parametrize(
     ("reported", "mode"),
-    [(2000, "ACTIVE"), (500, "ACTIVE"), (1500, "ACTIVE"), (900, "HALTED"), (0, "HALTED")],
+    [
+        (2000, "ACTIVE"),
+        (500, "ACTIVE"),
+        (333, "ACTIVE"),
+        (1500, "ACTIVE"),
+        (2997, "HALTED"),
+        (900, "HALTED"),
+        (0, "HALTED"),
+    ],
 )
 def test_a_position_no_execution_explains_is_believed_and_halts_unless_it_is_a_split(
     reported: int, mode: str

@@ -251,6 +251,23 @@ def test_after_the_shares_followed_a_split_the_stop_stands_where_it_stood(ratio:
     one(StopHit, day.quote(397.0 / ratio, 1.0))
 
 
+@pytest.mark.parametrize("sold", [1, 30])
+def test_a_trade_by_hand_hidden_in_a_split_halts_and_leaves_the_stop_where_it_stood(
+    sold: int,
+) -> None:
+    day = held_day()
+    day.quote(400.0 / 3, 1.0)
+    day.held, day.mark_usd = 3 * 7500 - sold, 400.0 / 3
+    day.cash_usd += sold * 400.0 / 3
+    day.account(1.0)
+    day.account(3.0)
+    assert "22500 to" in day.state.halts["foreign"]
+    day.quote(400.0 / 3, 1.0)
+    assert day.newest(Equity).equity_usd == pytest.approx(CASH_USD, abs=1.0)
+    assert not day.all(StopHit)
+    one(StopHit, day.quote(396.0 / 3, 1.0))
+
+
 def test_a_split_overnight_neither_fires_nor_halts_under_an_entry_baseline() -> None:
     day = RiskDay(settings(stop={"baseline": "entry"}))
     day.open_at()

@@ -142,7 +142,8 @@ def _take_position(state: State, now: Now, reported: int, *, first: bool) -> Non
     state.position_by_fills = reported
     text = f"the position is {reported} shares, though executions add up to {counted}"
     mend = "the broker's word counts; look for transfers or trades elsewhere"
-    if counted > 0 and rules.near_one_of(reported / counted, rules.SHARE_RATIOS, 0.01):
+    ratio = rules.share_split_ratio(counted, reported)
+    if ratio and abs(reported - counted * ratio) < 1:
         mend = "it looks like a split"
     else:
         state.unexplained = text

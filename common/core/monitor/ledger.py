@@ -65,45 +65,45 @@ def _believe_broker(state: State, now: Now, account: AccountSnapshot) -> None:
     """The broker is the truth for positions. A split changes shares and price together; anything
     else that no fill explains was done by someone else and halts."""
     before = state.shares or 0
-    split = _split_booked(state, before, account)
-    if not split and _order_may_trade(state, now):
+    after_split = _split_booked(state, before, account)
+    if after_split is None and _order_may_trade(state, now):
         return
     state.mismatch_since_ns = 0
-    if split:
+    state.shares = account.shares
+    if after_split is None:
+        after_split = before
+    elif abs(account.shares - after_split) < 1:  # what is less than a share is paid in cash
         return
     base = state.baseline
-    state.shares = account.shares
     state.ledger_from_ns = account.refreshed_ns
-    state.halts["foreign"] = (
-        f"the position went from {before} to {account.shares} shares without an order of ours"
-    )
+    moved = f"from {round(after_split)} to {account.shares} shares"
+    state.halts["foreign"] = f"the position went {moved} without an order of ours"
     if base is not None:
         base.recounted = True
         if account.mark_usd is not None:
-            base.cash_flow_usd -= (account.shares - before) * account.mark_usd
+            base.cash_flow_usd -= (account.shares - after_split) * account.mark_usd
     state.ours = state.ours and account.shares == 0
     _halt_when_short(state)
     when_flat(state)
 
 
-def _split_booked(state: State, before: int, account: AccountSnapshot) -> bool:
+def _split_booked(state: State, before: int, account: AccountSnapshot) -> float | None:
     """Takes a split: the share count moved by a split's ratio, and the broker's mark stands nearer
-    to the price that leads to than to the price before."""
+    to the price that leads to than to the price before. The shares that the split alone makes, or
+    None where there was none."""
     base, mark_usd, price_usd = state.baseline, account.mark_usd, reference_price(state)
-    if base is None or mark_usd is None or min(before, account.shares, price_usd) <= 0:
-        return False
-    ratio = account.shares / before
-    nearer = abs(mark_usd - price_usd / ratio) < abs(mark_usd - price_usd)
-    if not (nearer and rules.near_one_of(ratio, rules.SHARE_RATIOS, 0.01)):
-        return False
-    state.shares = account.shares
+    if base is None or mark_usd is None or price_usd <= 0:
+        return None
+    ratio = rules.share_split_ratio(before, account.shares)
+    if not ratio or abs(mark_usd - price_usd / ratio) >= abs(mark_usd - price_usd):
+        return None
     base.price_usd /= ratio
     base.shares = round(base.shares * ratio)
     base.labelled = f"split {ratio:g}"
     state.quote = state.before_quote = None
     if state.day is not None:
         state.day.entry_over = "a split was booked today"
-    return True
+    return before * ratio
 
 
 def _halt_when_short(state: State) -> None:
