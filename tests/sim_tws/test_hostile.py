@@ -6,6 +6,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -122,8 +123,9 @@ def test_more_than_fifty_requests_a_second_get_100_and_the_third_time_the_door(
     raw: Raw,
 ) -> None:
     client = raw().start()
-    for _ in range(REQUESTS_PER_S_MAX * 4):
-        client.say(49, 1)
+    with suppress(ConnectionError):  # the door may shut before all is said
+        for _ in range(REQUESTS_PER_S_MAX * 4):
+            client.say(49, 1)
 
     assert client.hear("4", f3="100")[4].startswith("Max rate of messages")
     assert client.closed()
