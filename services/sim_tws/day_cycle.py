@@ -6,7 +6,9 @@ runs everything in order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import partial
 
 from common.clock import MINUTE_NS, SECOND_NS
 from services.sim_tws.account import PORTFOLIO, REG_T, REG_T_OVERNIGHT_RATE, Account
@@ -40,12 +42,12 @@ class DayCycle:
         reset_ns = instant_ns(session.date - timedelta(days=1), *PNL_RESET)
         actions_ns = instant_ns(session.date, 0)
         first_ns, last_ns = extended_hours(session)
-        events = [
+        events: list[tuple[int, Callable[[int], None]]] = [
             (reset_ns, self._reset),
             (actions_ns, lambda _ts: self._corporate_actions(session.date)),
             (first_ns, lambda _ts: exchange.sweep()),
             (session.open_ns, lambda _ts: exchange.open_auction(session)),
-            (session.open_ns + MARGIN_CHECK_STEP_NS, lambda ts: self._check_margin(ts, session)),
+            (session.open_ns + MARGIN_CHECK_STEP_NS, partial(self._check_margin, session)),
             (session.close_ns, lambda _ts: self._close(session)),
             (session.close_ns + SECOND_NS, lambda _ts: exchange.sweep()),
             (last_ns, lambda _ts: exchange.end_of_extended_hours()),
@@ -54,7 +56,7 @@ class DayCycle:
             if ts_ns > now_ns:
                 exchange.at(ts_ns, action)
         if session.open_ns <= now_ns < session.close_ns:
-            exchange.at(now_ns + MARGIN_CHECK_STEP_NS, lambda ts: self._check_margin(ts, session))
+            exchange.at(now_ns + MARGIN_CHECK_STEP_NS, partial(self._check_margin, session))
         if self._broker.account.margin_kind == REG_T:
             step = session.close_ns - SMA_CHECK_FIRST_NS
             while step <= session.close_ns + SMA_CHECK_LAST_NS:
@@ -96,16 +98,18 @@ class DayCycle:
         if actions:
             self._broker.say.position_changed()
 
-    def _check_margin(self, ts_ns: int, session: SessionTimes) -> None:
+    def _check_margin(self, session: SessionTimes, ts_ns: int) -> None:
         """IB sells without asking when excess liquidity is negative."""
-        account = self._broker.account
-        mark = self._broker.tape.mark(ts_ns)
-        excess = account.net_liquidation_usd(mark) - account.margin_usd(mark)
-        if excess < 0:
-            self._liquidate(account, -excess / (account.margin_rate * mark))
+        broker = self._broker
+        account = broker.account
+        if account.smh.shares:
+            mark = broker.tape.mark(ts_ns)
+            excess = account.net_liquidation_usd(mark) - account.margin_usd(mark)
+            if excess < 0:
+                self._liquidate(account, -excess / (account.margin_rate * mark))
         next_ns = ts_ns + MARGIN_CHECK_STEP_NS
         if next_ns < session.close_ns:
-            self._exchange.at(next_ns, lambda ts: self._check_margin(ts, session))
+            self._exchange.at(next_ns, partial(self._check_margin, session))
 
     def _check_sma(self) -> None:
         """Reg T at the end of the day: a negative SMA is cured by selling."""

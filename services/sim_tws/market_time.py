@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
-from common.clock import NEW_YORK, SECOND_NS
+from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
 from services.sim_tws.wire import FieldError
 
+HOUR_NS = 60 * MINUTE_NS
 ZONE_NAME = "US/Eastern"
 ZONED_DATES = 174  # from this server version on, dates with a time name their zone
 
@@ -16,7 +18,13 @@ def new_york(ts_ns: int) -> datetime:
 
 
 def new_york_date(ts_ns: int) -> date:
-    return new_york(ts_ns).date()
+    return _new_york_date_at(ts_ns // HOUR_NS)
+
+
+@lru_cache(maxsize=256)
+def _new_york_date_at(utc_hour: int) -> date:
+    """Within an hour of UTC it does not change: New York is whole hours off."""
+    return new_york(utc_hour * HOUR_NS).date()
 
 
 def instant_ns(day: date, hour: int, minute: int = 0) -> int:
