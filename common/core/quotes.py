@@ -20,7 +20,6 @@ from common.core.feed.state import (
     delayed,
     evolve,
     final_bars,
-    history_problem,
     prices_from_ns,
     session_age_s,
     start,
@@ -132,8 +131,8 @@ def _provisional_bar(state: State, now: Now) -> list[Message]:
 
 
 def _history(state: State, message: HistoryRead) -> list[Message]:
-    """A good history, and the final bar in it where it is news."""
-    if history_problem(state, message):
+    """A good history, and the final bar in it where it is news; evolve has judged it."""
+    if state.history.problem:
         return []
     bars = final_bars(state, message)
     final = market_day.final_bar(bars[-1])
@@ -187,14 +186,14 @@ def _conditions(state: State, now: Now) -> dict[str, str]:
             f"the broker's trading hours differ from the exchange's calendar around "
             f"{state.session.day}: no entries"
         )
-    alarm_ns = int(state.settings.data.final_bar_alarm_minutes * MINUTE_NS)
-    closed = [day for day in state.hours if day.close_ns + alarm_ns <= now.market_ns]
-    behind = bool(closed) and (state.final_day or date.min) < closed[-1].day
-    if behind and (state.history.problem or state.link_problem):
-        found["final_bar"] = (
-            f"no final daily bar of {closed[-1].day} yet: no entry before it is there "
-            f"({state.link_problem or state.history.problem})"
-        )
+    why = state.link_problem or state.history.problem
+    if why:
+        alarm_ns = int(state.settings.data.final_bar_alarm_minutes * MINUTE_NS)
+        closed = [day for day in state.hours if day.close_ns + alarm_ns <= now.market_ns]
+        if closed and (state.final_day or date.min) < closed[-1].day:
+            found["final_bar"] = (
+                f"no final daily bar of {closed[-1].day} yet: no entry before it is there ({why})"
+            )
     return {code: text[:TEXT_MAX] for code, text in found.items()}
 
 

@@ -5,9 +5,11 @@ Pure functions; part of market_feed's decider. All instants are UTC ns of market
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
+from operator import attrgetter
 
 from common.core.feed.price_book import valid_price
 from common.core.rules import SECOND_NS
@@ -24,26 +26,28 @@ FINAL_BAR_NS = MINUTE_NS  # after the close, before the broker's daily bar is as
 REBUILD_BEFORE_OPEN_NS = 30 * MINUTE_NS
 """The history is read again so long before each open: a split takes effect overnight."""
 
+_OPEN, _CLOSE = attrgetter("open_ns"), attrgetter("close_ns")
+
 
 def session_at(
     now_ns: int, hours: Sequence[SessionHours], line: ContractLine | None
 ) -> Session | None:
     """Today's session until its evening is over, then the coming one; None outside the calendar."""
-    for i in range(1, len(hours) - 1):
-        current, following = hours[i], hours[i + 1]
-        if now_ns < current.close_ns + EVENING_NS:
-            return Session(
-                previous_day=hours[i - 1].day,
-                day=current.day,
-                open_ns=current.open_ns,
-                close_ns=current.close_ns,
-                early=current.close_ns - current.open_ns < FULL_DAY_NS,
-                next_day=following.day,
-                next_open_ns=following.open_ns,
-                next_close_ns=following.close_ns,
-                broker_agrees=None if line is None else broker_agrees(current, line),
-            )
-    return None
+    at = max(1, _closed_by(now_ns - EVENING_NS, hours))
+    if at >= len(hours) - 1:
+        return None
+    before, current, following = hours[at - 1 : at + 2]
+    return Session(
+        previous_day=before.day,
+        day=current.day,
+        open_ns=current.open_ns,
+        close_ns=current.close_ns,
+        early=current.close_ns - current.open_ns < FULL_DAY_NS,
+        next_day=following.day,
+        next_open_ns=following.open_ns,
+        next_close_ns=following.close_ns,
+        broker_agrees=None if line is None else broker_agrees(current, line),
+    )
 
 
 def broker_agrees(current: SessionHours, line: ContractLine) -> bool | None:
@@ -54,13 +58,13 @@ def broker_agrees(current: SessionHours, line: ContractLine) -> bool | None:
     ahead = [hours for hours in line.hours if hours.close_ns > current.open_ns]
     if not ahead:
         return None
-    return min(ahead, key=lambda hours: hours.open_ns) == current
+    return min(ahead, key=_OPEN) == current
 
 
 def evening_before(now_ns: int, hours: Sequence[SessionHours]) -> int:
     """When the last session's evening ended; 0 when the calendar holds none."""
-    ends = [day.close_ns + EVENING_NS for day in hours if day.close_ns + EVENING_NS <= now_ns]
-    return max(ends, default=0)
+    closed = _closed_by(now_ns - EVENING_NS, hours)
+    return hours[closed - 1].close_ns + EVENING_NS if closed else 0
 
 
 def final_delay_ns(*, delayed: bool) -> int:
@@ -70,15 +74,22 @@ def final_delay_ns(*, delayed: bool) -> int:
 
 def last_final(now_ns: int, hours: Sequence[SessionHours], *, delayed: bool) -> SessionHours | None:
     """The newest session whose daily bar may be final by now."""
-    done = [day for day in hours if day.close_ns + final_delay_ns(delayed=delayed) <= now_ns]
-    return done[-1] if done else None
+    done = _closed_by(now_ns - final_delay_ns(delayed=delayed), hours)
+    return hours[done - 1] if done else None
 
 
 def history_needed_ns(now_ns: int, hours: Sequence[SessionHours], *, delayed: bool) -> int:
     """The last instant since which the daily history must have been read again."""
-    finals = [day.close_ns + final_delay_ns(delayed=delayed) for day in hours]
-    rebuilds = [day.open_ns - REBUILD_BEFORE_OPEN_NS for day in hours]
-    return max((instant for instant in (*finals, *rebuilds) if instant <= now_ns), default=0)
+    delay_ns = final_delay_ns(delayed=delayed)
+    closed = _closed_by(now_ns - delay_ns, hours)
+    near = bisect_right(hours, now_ns + REBUILD_BEFORE_OPEN_NS, key=_OPEN)
+    final_ns = hours[closed - 1].close_ns + delay_ns if closed else 0
+    return max(final_ns, hours[near - 1].open_ns - REBUILD_BEFORE_OPEN_NS if near else 0)
+
+
+def _closed_by(now_ns: int, hours: Sequence[SessionHours]) -> int:
+    """How many of the sessions, oldest first, have closed."""
+    return bisect_right(hours, now_ns, key=_CLOSE)
 
 
 def finished(bars: Sequence[PriceBar], last_day: date) -> tuple[PriceBar, ...]:
@@ -123,7 +134,7 @@ def final_bar(bar: PriceBar) -> DailyBar:
 
 def _is_bar(bar: PriceBar) -> bool:
     prices = (bar.open_usd, bar.high_usd, bar.low_usd, bar.close_usd)
-    if any(valid_price(price) is None for price in prices):
+    if None in map(valid_price, prices):
         return False
     return bar.low_usd <= min(bar.open_usd, bar.close_usd) and bar.high_usd >= max(
         bar.open_usd, bar.close_usd
