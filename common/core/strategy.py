@@ -134,11 +134,15 @@ def signal_after(
 
 
 def _final(state: State) -> Signal:
-    """The final signal over the closes, stepped on from the last one where one close was added."""
+    """The final signal over the closes: the last one, or stepped on from it by one more close, or
+    worked out anew."""
     days, closes, strategy = state.days, state.closes, state.settings.strategy
     known = state.final
-    if known is not None and not state.rebuilt and known.bars == len(closes) - 1:
-        return signal_after(known, days[-1], closes[-1], strategy, final=True)
+    if known is not None and not state.rebuilt:
+        if known.bars == len(closes):
+            return known
+        if known.bars == len(closes) - 1:
+            return signal_after(known, days[-1], closes[-1], strategy, final=True)
     return signal_of(days, closes, strategy)
 
 

@@ -257,7 +257,7 @@ class State(Struct):
 
     def open_orders(self) -> list[Outbound]:
         """Our orders that are not done, oldest first."""
-        return [out for out in self.orders.values() if not out.done]
+        return [out for out in self.orders.values() if out.stage != "DONE"]
 
     def by_order_id(self, order_id: int) -> Outbound | None:
         """The order of ours with that id; ids are never used twice."""

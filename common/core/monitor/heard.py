@@ -65,7 +65,7 @@ from common.messages import (
     Tick,
 )
 
-PRICES = (Quote, BrokerPnl, Equity, Tick)
+PRICES = (Quote, BrokerPnl, Equity)
 """Messages that leave orders, position and stop level as they are."""
 
 DENIED_PAUSE_NS = 15 * SECOND_NS
@@ -74,6 +74,8 @@ DENIED_PAUSE_NS = 15 * SECOND_NS
 
 def evolve(state: State, now: Now, message: Message) -> None:
     """Folds one message into the state."""
+    if isinstance(message, Tick):
+        return  # time teaches nothing
     _take(state, now, message)
     if not isinstance(message, PRICES):
         own_orders.settle_exit(state, now)
