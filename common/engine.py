@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -205,21 +205,21 @@ class Engine:
         if not topology.speaks(speaker, kind):
             self._drop(f"{speaker} may not say {kind.__name__}")
             return
-        self._speakers_heard[speaker] = self._host_ns()
+        self._speakers_heard[speaker] = now_ns = self._host_ns()
         if kind is Heartbeat:
             self._notice_gaps(speaker, envelope.epoch, body)
             if self.name in topology.HEARTBEAT_HEARERS:
                 self._handle(body, speaker, 0, 0, b"")
             return
         topic = kind.__name__
-        self._speaks(topic)
+        self._speaks(topic, now_ns)
         epoch, seq = self._memory.heard.get((speaker, topic), (0, 0))
         if epoch != envelope.epoch:
             seq = 0
         if envelope.seq <= seq:
             return
         in_order = envelope.seq == max(seq + 1, envelope.floor)
-        if topology.keep_of(kind) == "session" and not in_order:
+        if not in_order and topology.keep_of(kind) == "session":
             self._recaps[speaker] = self._recaps.get(speaker, 0)
             return
         self._memory.heard[(speaker, topic)] = (envelope.epoch, envelope.seq)
@@ -252,7 +252,7 @@ class Engine:
         """Time has passed: repeats, deadlines, silences, and the decider's own Tick."""
         now_ns = self._host_ns()
         for topic, limit_ns in self._silence_ns.items():
-            if topic not in self._silent and now_ns - self._spoken_ns[topic] > limit_ns:
+            if now_ns - self._spoken_ns[topic] > limit_ns and topic not in self._silent:
                 self._silent.add(topic)
                 self.hear_local(Silence(topic=topic, silent=True))
         if now_ns - self._repeat_ns >= REPEAT_NS:
@@ -275,11 +275,8 @@ class Engine:
 
     def heartbeat(self, pid: int) -> None:
         """Says that the work loop has completed a cycle."""
-        said = tuple(
-            (topic, seq - 1)
-            for topic, seq in self._memory.next_seq.items()
-            if topic in _SESSION_TOPICS
-        )
+        next_seq = self._memory.next_seq.items()
+        said = tuple([(topic, seq - 1) for topic, seq in next_seq if topic in _SESSION_TOPICS])
         verdict = self.unready()
         beat = Heartbeat(
             pid=pid,
@@ -299,8 +296,8 @@ class Engine:
 
     def unready(self) -> str:
         """Why this service is not ready, or ""."""
-        alive_ns = self._host_ns() - 2 * REPEAT_NS
         for speaker in self._recaps:
+            alive_ns = self._host_ns() - 2 * REPEAT_NS
             if speaker in topology.DECIDERS and self._speakers_heard.get(speaker, 0) > alive_ns:
                 return f"catching up with {speaker}"
         return str(self.decider.ready(self.state))
@@ -327,33 +324,37 @@ class Engine:
             self._handle(waiting, source, 0, 0, b"")
 
     def _judge(self, message: Message, source: str, epoch: int, seq: int, peer: bytes) -> None:
-        now = Now(market_ns=self._clock.now_ns(), host_ns=self._host_ns())
+        now = Now(self._clock.now_ns(), self._host_ns())
         decider, state = self.decider, self.state
         decider.evolve(state, now, message)
         outputs = decider.decide(state, now, message)
         kind = type(message)
         if not outputs and (kind is Tick or kind is Heartbeat):
             return
-        numbered = tuple((self._number(output), output) for output in outputs)
+        numbered = tuple([(self._number(output), output) for output in outputs])
         record = wire.Record(now, source, epoch, seq, message, numbered)
         self._journal.append(wire.encode_any(record))
         self._since_checkpoint += 1
         if outputs:
-            self._unsynced = True
-            if self._durable and any(type(output) in self._durable for output in outputs):
-                self.settle()
-        for output in outputs:
-            decider.evolve(state, now, output)
+            self._carry_out(now, numbered, peer)
+        if peer and not any(isinstance(output, ANSWERS) for output in outputs):
+            log.error("%s was not answered by the decider", kind.__name__)
+        for said in (message, *outputs):
+            if type(said) is Session:
+                self._latest_day = max(self._latest_day, file_of(said))
+        if self._latest_day > self._file:
+            self._begin_file(self._latest_day)
+
+    def _carry_out(self, now: Now, numbered: Sequence[tuple[int, Message]], peer: bytes) -> None:
+        """What was decided and is written becomes state, then leaves."""
+        self._unsynced = True
+        if self._durable and any(type(output) in self._durable for _, output in numbered):
+            self.settle()
+        for _, output in numbered:
+            self.decider.evolve(self.state, now, output)
         # Commands leave first: a stop order does not wait for the facts that explain it.
         for number, output in sorted(numbered, key=_is_no_command):
             self._send(output, number, peer)
-        if peer and not any(isinstance(output, ANSWERS) for output in outputs):
-            log.error("%s was not answered by the decider", kind.__name__)
-        self._see_session(message)
-        for output in outputs:
-            self._see_session(output)
-        if self._latest_day > self._file:
-            self._begin_file(self._latest_day)
 
     def _number(self, output: Message) -> int:
         if not topology.speaks(self.name, type(output)):
@@ -382,7 +383,7 @@ class Engine:
         waiting.ask_again_ns = self._host_ns() + REPEAT_NS if sent else 0
 
     def _ask_again(self, now_ns: int) -> None:
-        market_ns = self._clock.now_ns()
+        market_ns = self._clock.now_ns() if self._memory.open else 0
         for waiting in list(self._memory.open.values()):
             deadline_ns = waiting.command.deadline_ns
             if deadline_ns and market_ns > deadline_ns:
@@ -439,10 +440,6 @@ class Engine:
 
     # --- sessions and silences ---------------------------------------------------------------
 
-    def _see_session(self, message: Message) -> None:
-        if isinstance(message, Session):
-            self._latest_day = max(self._latest_day, file_of(message))
-
     def _begin_file(self, name: str) -> None:
         """A session begins a new journal file, headed by the state that all before it led to."""
         names = sorted({kept.file for kept in self._memory.session} | {name})
@@ -468,9 +465,9 @@ class Engine:
         )
         return wire.encode_any(header)
 
-    def _speaks(self, topic: str) -> None:
+    def _speaks(self, topic: str, now_ns: int) -> None:
         if topic in self._spoken_ns:
-            self._spoken_ns[topic] = self._host_ns()
+            self._spoken_ns[topic] = now_ns
             if topic in self._silent:
                 self._silent.discard(topic)
                 self.hear_local(Silence(topic=topic, silent=False))

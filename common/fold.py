@@ -52,7 +52,7 @@ class Fold:
         self._disk = disk
         self._decider = decider
         self._settings = settings
-        edge_types = frozenset(edge_messages(decider))
+        edge_types = edge_messages(decider)
         self._record = wire.record_decoder(edge_types)
         self._message = wire.message_decoder(edge_types)
         self._found: Newest | None = None

@@ -16,6 +16,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from common.disk import REAL, Disk
@@ -204,7 +205,7 @@ class Journal:
         path = self.folder / f"{name}{SUFFIX}"
         draft = path.with_suffix(".draft")
         data = frame(header)
-        self._retry_with_reserve(lambda: self._write_whole(draft, data))
+        self._retry_with_reserve(partial(self._write_whole, draft), data)
         self.disk.rename(draft, path)
         self.disk.sync_folder(self.folder)
         self.close()
@@ -215,13 +216,13 @@ class Journal:
     def append(self, payload: bytes) -> None:
         """One record in one write; DiskFullError when it cannot be, and then nothing is there."""
         data = frame(payload)
-        self._retry_with_reserve(lambda: self._write(data))
+        self._retry_with_reserve(self._write, data)
         self._length += len(data)
 
     def checkpoint(self, header: bytes) -> None:
         """A header in mid-file: a restart folds from here. DiskFullError as for a record."""
         data = frame(header, CHECKPOINT_MAGIC)
-        self._retry_with_reserve(lambda: self._write(data))
+        self._retry_with_reserve(self._write, data)
         self._length += len(data)
 
     def sync(self) -> None:
@@ -263,15 +264,15 @@ class Journal:
         finally:
             self.disk.close(fd)
 
-    def _retry_with_reserve(self, write: Callable[[], None]) -> None:
+    def _retry_with_reserve(self, write: Callable[[bytes], None], data: bytes) -> None:
         try:
-            write()
+            write(data)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT) or self.reserve_spent:
                 raise DiskFullError(error.errno, f"{self.folder}: {error.strerror}") from error
             self.reserve_spent = True
             self.disk.delete(self._reserve)
             try:
-                write()
+                write(data)
             except OSError as again:
                 raise DiskFullError(again.errno, f"{self.folder}: {again.strerror}") from again

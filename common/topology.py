@@ -177,18 +177,26 @@ def answerers_for(asker: str) -> frozenset[str]:
     return frozenset(asked - {asker})
 
 
+_SPEAKERS_OF: dict[type[m.Message], frozenset[str]] = {
+    **{fact: frozenset({said.speaker}) for fact, said in FACTS.items()},
+    m.Heartbeat: frozenset(SPEAKERS),
+    m.Alert: frozenset(SPEAKERS),
+}
+_KEEPS: dict[type[m.Message], Keep] = {
+    **{fact: said.keep for fact, said in FACTS.items()},
+    m.Heartbeat: "event",
+    m.Alert: "session",  # the one that ends it must arrive
+}
+
+
 def speaks(speaker: str, fact: type[m.Message]) -> bool:
     """Whether the table lets `speaker` say `fact`."""
-    if fact in (m.Heartbeat, m.Alert):
-        return speaker in SPEAKERS
-    return fact in FACTS and FACTS[fact].speaker == speaker
+    return speaker in _SPEAKERS_OF.get(fact, ())
 
 
 def keep_of(fact: type[m.Message]) -> Keep:
-    """How a fact is kept. An Alert is kept for the session: the one that ends it must arrive."""
-    if fact is m.Heartbeat:
-        return "event"
-    return "session" if fact is m.Alert else FACTS[fact].keep
+    """How a fact is kept."""
+    return _KEEPS[fact]
 
 
 def facts_endpoint(run_dir: Path, speaker: str) -> str:

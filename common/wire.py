@@ -7,7 +7,7 @@ an unknown version, type, field or value is a WireError and nothing else happens
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar, Union
 
 import msgspec
@@ -50,12 +50,12 @@ _command_decoder = msgspec.msgpack.Decoder(Envelope[Command])
 _answer_decoder = msgspec.msgpack.Decoder(Envelope[Answer])
 
 
-_TOPICS = {fact: fact.__name__.encode() + b"\0" for fact in FACTS}
+_NAMES = {fact: fact.__name__.encode() for fact in FACTS}
 
 
 def topic_of(fact: type[Message]) -> bytes:
     """The subscription prefix of a fact."""
-    return _TOPICS[fact]
+    return _NAMES[fact] + b"\0"
 
 
 def encode(envelope: Envelope[Any]) -> bytes:
@@ -77,7 +77,7 @@ def decode_fact(frame: bytes) -> Envelope[Fact]:
     if not found:
         raise WireError("a fact without a topic")
     envelope = _decode(_fact_decoder, rest)
-    if type(envelope.body).__name__.encode() != topic:
+    if _NAMES[type(envelope.body)] != topic:
         raise WireError(f"{type(envelope.body).__name__} under another topic")
     return envelope
 
@@ -153,8 +153,9 @@ def encode_any(value: object) -> bytes:
     return _encoder.encode(value)
 
 
+@lru_cache
 def record_decoder(
-    edge_messages: Iterable[type[Message]] = (),
+    edge_messages: tuple[type[Message], ...] = (),
 ) -> msgspec.msgpack.Decoder[Record[Any]]:
     """Decoder of the journal of a service whose edge speaks `edge_messages`."""
     types = (*FACTS, *COMMANDS, *ANSWERS, *INTERNALS, *edge_messages)
@@ -162,8 +163,9 @@ def record_decoder(
     return msgspec.msgpack.Decoder(Record[any_message])
 
 
+@lru_cache
 def message_decoder(
-    edge_messages: Iterable[type[Message]] = (),
+    edge_messages: tuple[type[Message], ...] = (),
 ) -> msgspec.msgpack.Decoder[Any]:
     """Decoder of one bare message, as LoopState keeps them."""
     types = (*FACTS, *COMMANDS, *ANSWERS, *INTERNALS, *edge_messages)

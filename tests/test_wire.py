@@ -262,7 +262,7 @@ def test_an_edges_own_messages_are_read_only_where_they_are_named() -> None:
 
     record: Record[Any] = Record(Now(1, 2), "tws", 0, 0, Rang(3), ())
     data = wire.encode_any(record)
-    assert wire.record_decoder([Rang]).decode(data) == record
+    assert wire.record_decoder((Rang,)).decode(data) == record
     with pytest.raises(msgspec.ValidationError):
         wire.record_decoder().decode(data)
 
