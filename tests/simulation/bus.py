@@ -41,12 +41,11 @@ class Bus:
         self.links: dict[tuple[str, str], Link] = {
             (a, b): Link() for a in topology.DECIDERS for b in topology.DECIDERS if a != b
         }
-        self._hearers: dict[str, dict[bytes, list[str]]] = {}
+        self._hearers: dict[tuple[str, bytes], list[str]] = {}
         for hearer in topology.DECIDERS:
             for speaker, facts in topology.heard_by(hearer).items():
                 for fact in facts:
-                    topics = self._hearers.setdefault(speaker, {})
-                    topics.setdefault(wire.topic_of(fact), []).append(hearer)
+                    self._hearers.setdefault((speaker, wire.topic_of(fact)), []).append(hearer)
         self.heartbeat = wire.topic_of(Heartbeat)
 
     def join(self, name: str, deliver: Deliver) -> None:
@@ -65,7 +64,7 @@ class Bus:
 
     def say(self, speaker: str, frame: bytes) -> None:
         topic = frame[: frame.index(b"\0") + 1]
-        for hearer in self._hearers.get(speaker, {}).get(topic, ()):
+        for hearer in self._hearers.get((speaker, topic), ()):
             self._send(speaker, hearer, "fact", b"", frame)
 
     def ask(self, asker: str, answerer: str, frame: bytes) -> bool:

@@ -7,7 +7,6 @@ do with real bytes: connect for ever, notice a frozen TWS, ask, collect a snapsh
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
 from typing import Protocol
 
 from common.clock import SECOND_NS
@@ -21,7 +20,7 @@ from common.tws.orders import CANCEL_WITH_BLOCK, DOUBLE_BID_ASK
 from services.sim_tws.contracts import SMH
 from services.sim_tws.orders import Ticket
 from tests.oracle import facts as f
-from tests.simulation.market import calendar
+from tests.simulation.market import calendar, opening_within
 from tests.simulation.pipe import Pipe
 from tests.simulation.timeline import Act
 from tests.simulation.tws import (
@@ -38,6 +37,7 @@ from tests.simulation.witness import BARS_REQUEST, PRICE_REQUEST, Witness
 FROZEN_S = 6.5  # two time requests without an answer
 CONNECT_TIMEOUT_S = 10.0
 COMPARED_S = 1.0
+DAY_NS = 86_400 * SECOND_NS
 BARS_ASKED = 200  # all there are: the first close seeds the averages
 
 
@@ -429,22 +429,22 @@ class FeedHands(Hands):
         self.host.later(self.settings.broker.request_timeout_s, give_up)
 
     def _contract(self) -> Message:
+        now_ns = self.tws.market_ns
         hours = tuple(
             mm.SessionHours(s.date, s.open_ns, s.close_ns)
-            for s in calendar().all
-            if -1 <= (s.open_ns - self.tws.market_ns) // (86_400 * SECOND_NS) < 6
+            for s in opening_within(now_ns - DAY_NS, now_ns + 6 * DAY_NS)
         )
         line = mm.ContractLine(SMH.con_id, "NASDAQ", SMH.long_name, hours)
         return mm.ContractsFound((line,), "")
 
     def _history(self, asked_ns: int) -> Message:
         market, now_ns = self.tws.market, self.tws.market_ns
-        today = next((s for s in calendar().all if s.close_ns > now_ns), None)
-        ended = [s.date for s in calendar().all if s.close_ns <= now_ns]
-        as_of = today.date if today and today.open_ns - now_ns < 9 * 3600 * SECOND_NS else ended[-1]
+        today = calendar().at_or_after(now_ns)
+        (ended,) = calendar().before(today.date, 1)
+        as_of = today.date if today.open_ns - now_ns < 9 * 3600 * SECOND_NS else ended.date
         bars = tuple(
             mm.PriceBar(day, bar.open, bar.high, bar.low, bar.close)
-            for day, bar in market.daily_bars("SMH", ended[-1], BARS_ASKED, as_of)
+            for day, bar in market.daily_bars("SMH", ended.date, BARS_ASKED, as_of)
         )
         rows = tuple((bar.day, bar.open_usd, bar.close_usd) for bar in bars)
         head = self.head()
@@ -486,8 +486,7 @@ def ticket(effect: tws.SendOrder) -> Ticket:
 
 def calendar_read(asked_ns: int) -> mm.CalendarRead:
     """The exchange's sessions around an instant; the real edge gives some more weeks of them."""
-    day_ns = 86_400 * SECOND_NS
-    near = [s for s in calendar().all if -5 <= (s.open_ns - asked_ns) // day_ns < 12]
-    past: tuple[date, ...] = tuple(s.date for s in calendar().all if s.open_ns <= asked_ns)
+    near = opening_within(asked_ns - 5 * DAY_NS, asked_ns + 12 * DAY_NS)
+    past = opening_within(asked_ns - 300 * DAY_NS, asked_ns + 1)
     hours = tuple(mm.SessionHours(s.date, s.open_ns, s.close_ns) for s in near)
-    return mm.CalendarRead(asked_ns, past[-200:], hours, "")
+    return mm.CalendarRead(asked_ns, tuple(s.date for s in past[-200:]), hours, "")

@@ -33,6 +33,12 @@ def calendar() -> Sessions:
     return Sessions(date(2024, 1, 2), date(2026, 1, 30))
 
 
+def opening_within(from_ns: int, until_ns: int) -> list[SessionTimes]:
+    """The sessions that open in [from, until), UTC ns."""
+    known = calendar()
+    return known.all[known.opened_by(from_ns - 1) : known.opened_by(until_ns - 1)]
+
+
 @dataclass(slots=True)
 class Fall:
     """A move of `fraction` that begins at `from_ns`, and comes back to `back` of itself."""
@@ -68,7 +74,7 @@ class SimMarket:
     def __init__(self, chance: Random, sessions_count: int) -> None:
         self._noise = chance.getrandbits(32)
         self.first_day = chance.choice(FIRST_DAYS)
-        after = [s for s in calendar().all if s.date >= self.first_day]
+        after = calendar().all[calendar().index(self.first_day) :]
         self.sessions = after[:sessions_count]
         self._known = after[: sessions_count + 12]
         self.last_day = self._known[-1].date
@@ -82,13 +88,20 @@ class SimMarket:
         for times in self._known:
             traded = times in self.sessions
             price = self._draw_day(chance, times, price, traded=traded)
+        self._opens_ns = [times.open_ns for times in self._known]
+        self._drawn = list(self.days.values())
+        self._daily = [(day, _bar(close, close, close, close)) for day, close in self._closes]
+        for day, drawn in self.days.items():
+            usd = drawn.knots_usd
+            self._daily.append((day, _bar(usd[0], max(usd), min(usd), usd[-1])))
 
     def _draw_history(self, chance: Random) -> None:
         """Mostly BULL; sometimes by so little that one bad day turns it; seldom BEAR."""
         kind = chance.choices(("bull", "thin", "bear"), (70, 22, 8))[0]
         drift = {"bull": 0.0015, "thin": 0.0, "bear": -0.0015}[kind]
         price, self._closes = 250.0, list[tuple[date, float]]()
-        before = [s for s in calendar().all if s.date < self.first_day][-BARS:]
+        before = calendar().before(self.first_day, BARS)
+        self._before_ns = before[-1].close_ns
         for number, times in enumerate(before):
             price *= 1 + drift + chance.uniform(-0.0004, 0.0004) * (kind != "thin")
             bump = 1.004 if kind == "thin" and number >= BARS - 4 else 1.0
@@ -169,7 +182,7 @@ class SimMarket:
         day = self._day_at(ts_ns)
         if day is None:
             close = self._closes[-1][1]
-            return Tick(0, close - 0.05, close + 0.05, close, 100, 100, 0)
+            return Tick(self._before_ns, close - 0.05, close + 0.05, close, 100, 100, 0)
         at_ns = min(ts_ns, day.times.close_ns)
         if ts_ns >= day.times.close_ns:
             price, wide = day.knots_usd[-1], 0.15
@@ -197,7 +210,7 @@ class SimMarket:
         else:
             instants = list(range(first_ns - first_ns % step + step, last_ns, step))
         ticks = [self.tick(symbol, ns) for ns in instants]
-        ticks.append(self.tick(symbol, last_ns)._replace(ts_ns=last_ns))
+        ticks.append(Tick(last_ns, *self.tick(symbol, last_ns)[1:]))
         return ticks
 
     def opening_print(self, symbol: str, day: date) -> float:
@@ -220,36 +233,32 @@ class SimMarket:
         count: int,
         as_of: date | None = None,
     ) -> list[tuple[date, Bar]]:
-        found = [(day, close, close, close, close) for day, close in self._closes]
-        for day, drawn in self.days.items():
-            usd = drawn.knots_usd
-            found.append((day, usd[0], max(usd), min(usd), usd[-1]))
-        listed: list[tuple[date, Bar]] = []
-        for day, *prices in found:
-            if day > until:
-                break
-            ratio = 1.0
-            if self.split and day < self.split[0] <= (as_of or until):
-                ratio = self.split[1]
-            open_, high, low, close = (round(usd / ratio, 4) for usd in prices)
-            listed.append((day, Bar(0, open_, high, low, close, 1e6, 1, close)))
-        return listed[-count:]
+        listed = [(day, bar) for day, bar in self._daily if day <= until][-count:]
+        if self.split and self.split[0] <= (as_of or until):
+            split_day, ratio = self.split
+            listed = [(day, bar if day >= split_day else _over(bar, ratio)) for day, bar in listed]
+        return listed
 
     def actions_on(self, day: date) -> list[Action]:
         return [Action("split", self.split[1])] if self.split and self.split[0] == day else []
 
     def _day_at(self, ts_ns: int) -> SessionPrices | None:
         """The session running at that instant, or the last one before it."""
-        found = None
-        for day in self.days.values():
-            if day.times.open_ns > ts_ns:
-                break
-            found = day
-        return found
+        opened = bisect_right(self._opens_ns, ts_ns)
+        return self._drawn[opened - 1] if opened else None
 
     def _cents(self, ts_ns: int) -> float:
         mixed = (ts_ns // (SECOND_NS // 4) * 2_654_435_761 ^ self._noise) >> 7
         return (mixed % 5 - 2) / 100
+
+
+def _bar(open_usd: float, high_usd: float, low_usd: float, close_usd: float) -> Bar:
+    return Bar(0, open_usd, high_usd, low_usd, close_usd, 1e6, 1, close_usd)
+
+
+def _over(bar: Bar, ratio: float) -> Bar:
+    """In shares of which a split made `ratio` of one."""
+    return _bar(*(round(usd / ratio, 4) for usd in (bar.open, bar.high, bar.low, bar.close)))
 
 
 __all__ = ["SMH", "VIX", "Fall", "SessionPrices", "SimMarket", "calendar"]

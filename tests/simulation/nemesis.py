@@ -481,7 +481,7 @@ class Nemesis:
         for answerer in answerers:
             process = self.world.processes[answerer]
             envelope: wire.Envelope[Any] = wire.Envelope(
-                wire.WIRE_VERSION, topology.TRADER, 1, 0, 0, self.world.clock_ns(),
+                wire.WIRE_VERSION, topology.TRADER, 1, 0, 0, self.world.now_ns(),
                 command(self.world.timeline.host_ns),
             )  # fmt: skip
             if process.up and not process.paused:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from common.clock import SECOND_NS
+from common.clock import SECOND_NS, Clock
 from common.engine import Engine
 from common.fold import Decider
 from common.journal import Journal
@@ -35,14 +36,13 @@ class Killed(BaseException):
     """kill -9 at this very point: nothing of ours catches it."""
 
 
-class Surroundings(Protocol):
-    """What a process needs of the world around it."""
+class Surroundings(Clock, Protocol):
+    """What a process needs of the world around it, the time on its machine's clocks included."""
 
     timeline: Timeline
     bus: Bus
     settings: Settings
 
-    def clock_ns(self) -> int: ...
     def mono_ns(self) -> int: ...
     def point(self, process: Process, kind: str, data: bytes) -> None: ...
     def performed(self, process: Process, effect: Message) -> None: ...
@@ -55,27 +55,17 @@ class Surroundings(Protocol):
     def new_hands(self, process: Process) -> Hands | None: ...
 
 
-class _Clock:
-    def __init__(self, world: Surroundings) -> None:
-        self._world = world
-
-    def now_ns(self) -> int:
-        return self._world.clock_ns()
-
-
 class Process:
     """`up`, `paused`; `engine` while it is up."""
 
     def __init__(self, world: Surroundings, name: str, decider: Decider) -> None:
         self.world, self.name, self.decider = world, name, decider
         self.folder = Path(f"/journal/{name}")
-        self.disk = SimDisk(lambda kind, data: world.point(self, kind, data))
+        self.disk = SimDisk(partial(world.point, self))
         self.up = self.paused = self.busy = self._syncing = False
         self.lives = 0
         self.engine: Engine = None  # type: ignore[assignment] # set by every start
         self.hands: Hands | None = None
-        self.idle = True
-        """Not in the middle of a message."""
         self._inbox: list[tuple[int, int, int, str, bytes, Any]] = []
         self._asleep: list[Act] = []
         self._number = 0
@@ -95,8 +85,7 @@ class Process:
         self._disk_ns = world.timeline.host_ns
         journal = Journal(self.folder, RESERVE_BYTES, self.disk)
         self.engine = Engine(
-            self.name, self.decider, world.settings, _Clock(world), world.mono_ns, journal, self,
-            BUILD,
+            self.name, self.decider, world.settings, world, world.mono_ns, journal, self, BUILD,
         )  # fmt: skip
         self.hands = world.new_hands(self)
         world.bus.join(self.name, self.deliver)
@@ -150,33 +139,25 @@ class Process:
         if self._wake_ns > now_ns and self._wake_ns <= at_ns:
             return
         self._wake_ns = at_ns
-        life = self.lives
-        self.world.timeline.at(at_ns, lambda: self._wake(at_ns, life))
+        self.world.timeline.at(at_ns, partial(self._wake, at_ns, self.lives))
 
     def _wake(self, at_ns: int, life: int) -> None:
-        if self.up and not self.paused and life == self.lives and at_ns == self._wake_ns:
+        if at_ns == self._wake_ns and self.up and not self.paused and life == self.lives:
             self._wake_ns = 0
-            if self._syncing:
-                return  # it goes on when the disk has answered
-            self._guarded(self._cycle)
-            slow_s = self.world.sync_s()
-            if self.up and slow_s and self.disk.unsynced:
-                self._syncing = True
-                self.later(slow_s, self._synced)
-            else:
-                self._synced()
-
-    def _synced(self) -> None:
-        """The batch is made to survive a power cut, then the loop goes on."""
-        self._syncing = False
-        if self.up:
-            self._guarded(self._settle)
-        if self.up:
-            next_ns = self._inbox[0][0] if self._inbox else self._tick_ns + TICK_NS
-            self._wake_at(min(next_ns, self._tick_ns + TICK_NS))
+            if not self._syncing:  # else it goes on when the disk has answered
+                self._guarded(self._cycle)
 
     def _cycle(self) -> None:
         """As `common.service._Driver.cycle`."""
+        slow_s = self.world.sync_s()
+        self._work()
+        if slow_s and self.disk.unsynced:
+            self._syncing = True
+            self.later(slow_s, partial(self._guarded, self._settle))
+        else:
+            self._settle()
+
+    def _work(self) -> None:
         engine, now_ns = self.engine, self.world.timeline.host_ns
         inbox = self._inbox
         while inbox and inbox[0][0] <= now_ns:
@@ -194,6 +175,8 @@ class Process:
             engine.disk_state(FREE_MB if room is None else room / 1e6)
 
     def _settle(self) -> None:
+        """The batch is made to survive a power cut, then the loop goes on."""
+        self._syncing = False
         engine, now_ns = self.engine, self.world.timeline.host_ns
         engine.settle()
         busy = engine.busy()
@@ -204,12 +187,12 @@ class Process:
             engine.heartbeat(self.lives)
         if changed:
             self.world.busy_changed()
+        tick_ns = self._tick_ns + TICK_NS
+        self._wake_at(min(self._inbox[0][0], tick_ns) if self._inbox else tick_ns)
 
     def _guarded(self, work: Act) -> None:
-        self.idle = False
         try:
             work()
-            self.idle = True
         except Killed:
             self.kill("killed in the middle of its work")
         except OSError as error:
@@ -250,7 +233,7 @@ class Process:
     # --- the edge's host -----------------------------------------------------------------------
 
     def now_ns(self) -> int:
-        return self.world.clock_ns()
+        return self.world.now_ns()
 
     def mono_ns(self) -> int:
         return self.world.mono_ns()

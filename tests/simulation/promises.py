@@ -90,7 +90,7 @@ def check_end(world: World) -> None:
 
 def journal_records(process: Process) -> list[wire.Record[Any]]:
     """Every record of all of a process's journal files, oldest first."""
-    decode = wire.record_decoder(frozenset(outbox.EDGE_MESSAGES)).decode
+    decode = wire.record_decoder(outbox.EDGE_MESSAGES).decode
     found = []
     for path in sorted(process.disk.files):
         if path.suffix == ".journal":

@@ -23,9 +23,12 @@ class Timeline:
 
     def __init__(self, market_ns: int) -> None:
         self.host_ns = seconds(5_000)
+        self.market_ns = market_ns
+        """The exchange's time, UTC ns."""
+        self.speed = 1
+        """How fast market time passes from now on."""
         self._events: list[tuple[int, int, Act]] = []
         self._number = 0
-        self._market_ns, self._since_ns, self.speed = market_ns, self.host_ns, 1
 
     def at(self, host_ns: int, act: Act) -> None:
         self._number += 1
@@ -36,14 +39,7 @@ class Timeline:
 
     def step(self) -> None:
         """Goes to the next event and lets it happen."""
-        self.host_ns, _, act = heapq.heappop(self._events)
+        host_ns, _, act = heapq.heappop(self._events)
+        self.market_ns += (host_ns - self.host_ns) * self.speed
+        self.host_ns = host_ns
         act()
-
-    @property
-    def market_ns(self) -> int:
-        """The exchange's time, UTC ns."""
-        return self._market_ns + (self.host_ns - self._since_ns) * self.speed
-
-    def run_at(self, speed: int) -> None:
-        """From now on market time passes at `speed`."""
-        self._market_ns, self._since_ns, self.speed = self.market_ns, self.host_ns, speed

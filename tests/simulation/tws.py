@@ -21,7 +21,7 @@ from services.sim_tws.announcer import Announcer
 from services.sim_tws.broker import Broker
 from services.sim_tws.contracts import SMH
 from services.sim_tws.day_cycle import DayCycle
-from services.sim_tws.market import VIX
+from services.sim_tws.market import VIX, Tick
 from services.sim_tws.market_time import new_york_date
 from services.sim_tws.orders import Execution, Order, Ticket
 from services.sim_tws.switches import Switches
@@ -281,8 +281,10 @@ class SimTws:
             return
         self.publish_account()
         if not self.switches.quotes_frozen:
+            symbols = {symbol for told in self._prices_told.values() for symbol in told}
+            moves = {s: self.tape.path(s, after_ns, self.market_ns) for s in symbols}
             for client_id in list(self._prices_told):
-                self._publish_prices(client_id, after_ns)
+                self._publish_prices(client_id, after_ns, moves)
         self._publish_pnl()
 
     def publish_account(self) -> None:
@@ -317,13 +319,13 @@ class SimTws:
                 )
             )  # fmt: skip
 
-    def _publish_prices(self, client_id: int, after_ns: int) -> None:
+    def _publish_prices(self, client_id: int, after_ns: int, moves: dict[str, list[Tick]]) -> None:
         pipe = self.live(client_id)
         if pipe is None:
             return
         shown = self._prices_told[client_id]
         for symbol, before in shown.items():
-            ticks = self.tape.path(symbol, after_ns, self.market_ns)
+            ticks = moves[symbol]
             if not before and not ticks:
                 ticks = [self.tape.tick(symbol, self.market_ns)]
             said = self._open_tick(symbol, after_ns, subscribed=bool(before))

@@ -169,27 +169,27 @@ class World:
         for process in self.processes.values():
             process.start()
         self._beat()
-        steps = 0
-        while not self.over and not self.failures:
-            self.timeline.step()
-            steps += 1
-            if steps > STEPS_MAX:
-                self.fail("the run does not come to an end")
-            if self.tws.truth.broken and not self.meddled:
-                self.fail(self.tws.truth.broken[0])
-        if not self.failures:
+        step, failures = self.timeline.step, self.failures
+        for _ in range(STEPS_MAX):
+            step()
+            if self.over or failures:
+                break
+        else:
+            self.fail("the run does not come to an end")
+        if not failures:
             promises.check_end(self)
 
     def _beat(self) -> None:
         """The market moves on; the nemesis has its turn; the clock's speed is chosen anew."""
         self.tws.beat()
+        if self.tws.truth.broken and not self.meddled:
+            self.fail(self.tws.truth.broken[0])
         self.nemesis.look()
         if self._ended():
             self.over = True
             return
         speed, room_ns = self._speed()
-        if speed != self.timeline.speed:
-            self.timeline.run_at(speed)
+        self.timeline.speed = speed
         beat_ns = min(seconds(BEAT_S), room_ns // speed + 1)
         self.timeline.at(self.timeline.host_ns + beat_ns, self._beat)
 
@@ -242,7 +242,7 @@ class World:
 
     # --- what processes need (`process.Surroundings`) ------------------------------------------
 
-    def clock_ns(self) -> int:
+    def now_ns(self) -> int:
         return self.timeline.market_ns + self.clock_off_ns
 
     def mono_ns(self) -> int:
@@ -272,8 +272,7 @@ class World:
 
     def busy_changed(self) -> None:
         speed, _ = self._speed()
-        if speed < self.timeline.speed:
-            self.timeline.run_at(speed)
+        self.timeline.speed = min(speed, self.timeline.speed)
 
     def sync_s(self) -> float:
         """How long a sync takes: nothing, but in some runs as long as on a slow disk."""
