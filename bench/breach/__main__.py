@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench import peers
 from bench.breach import sample
-from bench.breach.measure import SESSIONS_MAX, measure
+from bench.breach.measure import BOTH_MONITORS, SESSIONS_MAX, measure
 from bench.breach.sample import HEALTHY
 from common import topology
 
@@ -27,6 +27,7 @@ HARMS = ("killed", "hung")
 PROCESSES = (
     *(name for name in topology.SPEAKERS if name != topology.PACER),
     topology.RISK_STANDBY,
+    BOTH_MONITORS,
 )
 HEALTHY_SHARE = 0.7
 PAGE = Path(__file__).resolve().parents[2] / "docs/reliability.md"

@@ -44,6 +44,8 @@ ASKED_MAX = 5
 RECORD_BYTES_MAX = 1 << 30
 
 STOP_MONITORS = (topology.RISK, topology.RISK_STANDBY)
+BOTH_MONITORS = " and ".join(STOP_MONITORS)
+"""More than promise 2 speaks of: only the gateway's guard is left."""
 
 Case = tuple[str, str]
 
@@ -131,11 +133,11 @@ def _breach(
     breach_ns = first_below(prices, session, equity.stop_price_usd)
     list(tail.new())
     before = _pids(supervisor)
-    pid = _pid(supervisor, drive.run_dir, process) if harm != HEALTHY else 0
+    hurt = _pids_of(supervisor, drive.run_dir, process) if harm != HEALTHY else ()
     host_at = drive.run_free(breach_ns + int((WATCH_S + 5) * SECOND_NS))
     broken_ns = host_at(breach_ns)
     _until(lambda: host_ns() >= broken_ns - HURT_BEFORE_NS, 2 * RUN_UP_NS / SECOND_NS)
-    if pid:
+    for pid in hurt:
         os.kill(pid, signal.SIGKILL if harm == "killed" else signal.SIGSTOP)
     order_ns = breached_ns = None
     while host_ns() < broken_ns + WATCH_S * SECOND_NS and order_ns is None:
@@ -145,11 +147,11 @@ def _breach(
         if breached_ns is None and state is not None and state.breached:
             breached_ns = host_ns()
     starved = sorted(
-        name for name, now in _pids(supervisor).items() if before[name] not in {now, pid}
+        name for name, now in _pids(supervisor).items() if before[name] not in {now, *hurt}
     )
-    if pid and harm == "hung" and process == topology.WATCHDOG:
+    if harm == "hung" and process == topology.WATCHDOG:
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGCONT)  # nobody else would end it
+            os.kill(hurt[0], signal.SIGCONT)  # nobody else would end it
     return Sample(
         harm=harm,
         process=process,
@@ -214,14 +216,16 @@ def _pids(supervisor: Supervisor) -> dict[str, int]:
     return {row.name: row.pid for row in supervisor.processes()}
 
 
-def _pid(supervisor: Supervisor, run_dir: Path, name: str) -> int:
+def _pids_of(supervisor: Supervisor, run_dir: Path, name: str) -> tuple[int, ...]:
     """Of the stop monitor's two copies the one at work is risk_monitor, the other the standby."""
     rows = _pids(supervisor)
+    copies = [rows[copy] for copy in STOP_MONITORS]
+    if name == BOTH_MONITORS:
+        return tuple(copies)
     if name not in STOP_MONITORS:
-        return rows[name]
+        return (rows[name],)
     at_work = int(holder(run_dir / f"{topology.RISK}.lock"))
-    waiting = next(rows[copy] for copy in STOP_MONITORS if rows[copy] != at_work)
-    return at_work if name == topology.RISK else waiting
+    return (at_work,) if name == topology.RISK else tuple(p for p in copies if p != at_work)
 
 
 def _all_up(supervisor: Supervisor) -> bool:
