@@ -59,16 +59,19 @@ def main() -> None:
             if (sign := signs.news()) is not None:
                 vigil.heard(sign)
             try:
-                for action in vigil.look(supervisor.processes(), host_ns()):
-                    carry_out(action, bystander, supervisor)
+                table = supervisor.processes()
             except SupervisorError as error:
                 log.warning("%s", error)
+            else:
+                for action in vigil.look(table, host_ns()):
+                    carry_out(action, bystander, supervisor)
             bystander.beat()
     bystander.close()
 
 
 def carry_out(action: Action, bystander: Bystander, supervisor: Supervisor) -> None:
-    """Does one thing that the vigil asks for."""
+    """Does one thing that the vigil asks for; what supervisord refuses keeps no other from being
+    done."""
     if isinstance(action, Kill):
         log.error("%s (pid %d) silent for %.1f s: killed", *action)
         try:
@@ -77,7 +80,10 @@ def carry_out(action: Action, bystander: Bystander, supervisor: Supervisor) -> N
             log.info("%s had just ended by itself", action.name)
     elif isinstance(action, Start):
         log.error("%s was given up by supervisord: started again", action.name)
-        supervisor.start(action.name)
+        try:
+            supervisor.start(action.name)
+        except SupervisorError as error:
+            log.warning("%s", error)
     elif isinstance(action, Alert):
         log.warning("alert %s: %s", action.code, action.text if action.raised else "ended")
         bystander.say(action)

@@ -22,6 +22,7 @@ ProcessState = Literal[
 # machine), nobody is to be killed for the time that nobody had.
 LOOK_NS_MAX = SECOND_NS
 DOWN_PAGE_NS = 10 * SECOND_NS  # not running for so long pages, host time
+GIVEN_UP_NS = SECOND_NS  # supervisord itself restarts what has just exited
 START_AGAIN_NS = 10 * SECOND_NS  # at most so often is a process that was given up started anew
 MINUTE_NS = 60 * SECOND_NS
 
@@ -56,7 +57,6 @@ class _Watched:
     pid: int = 0
     silent_ns: int = 0
     spoken: bool = False
-    killed: bool = False
     down_ns: int = 0
     started_again_ns: int | None = None
     restarts_ns: list[int] = field(default_factory=list)
@@ -109,7 +109,7 @@ class Vigil:
             if watched.pid:
                 watched.restarts_ns.append(host_ns)
             watched.pid, watched.silent_ns = row.pid, 0
-            watched.spoken, watched.killed = row.pid in self._newest, False
+            watched.spoken = row.pid in self._newest
         elif watched.pid in self._fresh:
             watched.silent_ns, watched.spoken = 0, True
         else:
@@ -123,14 +123,14 @@ class Vigil:
         return row.state not in ("RUNNING", "STOPPED", "STOPPING")
 
     def _stuck(self, watched: _Watched, row: Process) -> list[Action]:
-        if row.name not in self._beating or row.state != "RUNNING" or watched.killed:
+        if row.name not in self._beating or row.state != "RUNNING":
             return []
         operation = self._operation
         patience_s = operation.silence_s_max if watched.spoken else operation.start_grace_s
         if watched.silent_ns <= patience_s * SECOND_NS:
             return []
-        watched.killed = True
         silent_s = watched.silent_ns / SECOND_NS
+        watched.silent_ns = 0  # should it live on, it is killed again
         text = f"{row.name} lived but was silent for {silent_s:.1f} s; it was killed and restarts"
         return [
             Kill(row.name, row.pid, silent_s),
@@ -139,7 +139,8 @@ class Vigil:
 
     def _down(self, watched: _Watched, row: Process, host_ns: int) -> list[Action]:
         actions: list[Action] = []
-        if row.state in ("FATAL", "EXITED"):
+        exited = row.state == "EXITED" and watched.down_ns >= GIVEN_UP_NS
+        if row.state == "FATAL" or exited:
             last_ns = watched.started_again_ns
             if last_ns is None or host_ns - last_ns >= START_AGAIN_NS:
                 watched.started_again_ns = host_ns

@@ -135,6 +135,15 @@ def test_both_killed_at_once_come_back_one_of_them_active(
     assert listener.said[-1].epoch == before.epoch
 
 
+def test_both_stopped_at_once_are_both_replaced(supervised: tuple[Listener, Path]) -> None:
+    listener, folder = supervised
+    stuck = listener.both()
+    for pid in stuck:
+        os.kill(pid, signal.SIGSTOP)
+    listener.until(lambda: not set(stuck) & _pids(folder))
+    assert not set(listener.both()) & set(stuck)
+
+
 def test_a_stopped_stop_monitor_is_killed_for_its_silence_and_the_standby_goes_on(
     supervised: tuple[Listener, Path],
 ) -> None:

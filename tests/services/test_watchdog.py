@@ -80,9 +80,16 @@ def test_a_silent_process_is_not_killed_before_the_limit(watch: Watch) -> None:
     assert watch.pass_s(3) == []
 
 
-def test_a_process_is_killed_only_once(watch: Watch) -> None:
+def test_a_process_that_outlives_its_kill_is_killed_again_after_as_long(watch: Watch) -> None:
     watch.pass_s(5, (RISK, 10))
-    assert len(kills(watch.pass_s(10))) == 1
+    assert len(kills(watch.pass_s(6))) == 1
+    assert len(kills(watch.pass_s(2))) == 1
+
+
+def test_two_that_fall_silent_at_once_are_both_killed(watch: Watch) -> None:
+    watch.process(STANDBY, 11)
+    watch.pass_s(5, (RISK, 10), (STANDBY, 11))
+    assert kills(watch.pass_s(4)) == [(RISK, 10), (STANDBY, 11)]
 
 
 def test_a_starting_process_is_given_its_grace(watch: Watch) -> None:
@@ -149,6 +156,13 @@ def test_a_process_given_up_is_started_again_every_ten_seconds(
     watch.process(RISK, 0, state)
     starts = [action for action in watch.pass_s(30) if isinstance(action, Start)]
     assert starts == [Start(RISK)] * 3
+
+
+def test_what_has_just_exited_is_left_to_supervisord(watch: Watch) -> None:
+    watch.process(RISK, 0, "EXITED")
+    assert watch.pass_s(0.5) == []
+    watch.process(RISK, 11)
+    assert watch.pass_s(5, (RISK, 11)) == []
 
 
 def test_a_process_that_a_person_has_stopped_stays_stopped_in_peace(watch: Watch) -> None:

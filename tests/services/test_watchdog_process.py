@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from common.bystander import Bystander
+from common.clock import WallClock
+from common.core.vigil import Kill, Start
+from common.settings import Settings
 from common.supervision import Supervisor, SupervisorError
+from services import watchdog
 from tests.services.supervisord import python, supervised
 from tests.services.waiting import until
 
@@ -58,3 +63,16 @@ def test_a_process_that_lives_but_is_stopped_is_killed_and_restarted(
     # then: another takes its place
     until(lambda: pid_of(supervisor, "signal_engine") not in (0, stuck))
     assert f"signal_engine (pid {stuck}) silent for" in (tmp_path / "watchdog.log").read_text()
+
+
+def test_what_supervisord_refuses_keeps_nothing_else_from_being_done(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """A start of what runs already; then the kill that it was beside."""
+    until(lambda: pid_of(supervisor, "signal_engine"))
+    before = pid_of(supervisor, "signal_engine")
+    bystander = Bystander("watchdog", tmp_path, Settings(), WallClock(), "")
+    for action in (Start("signal_engine"), Kill("signal_engine", before, 3.0)):
+        watchdog.carry_out(action, bystander, supervisor)
+    bystander.close()
+    until(lambda: pid_of(supervisor, "signal_engine") not in (0, before))
