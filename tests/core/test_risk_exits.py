@@ -508,6 +508,45 @@ def test_an_exit_of_the_gateway_is_followed_and_none_goes_beside_it() -> None:
     assert not again.state.halts
 
 
+@pytest.mark.parametrize("early", [3000, 7500])
+@pytest.mark.parametrize("first", ["Submitted", "Filled"])
+def test_an_exit_of_the_gateway_is_followed_in_whichever_order_its_news_come(
+    early: int, first: OrderStatus
+) -> None:
+    """Fills and statuses are told again after a restart, each topic by itself."""
+    day = held_day()
+    own = msgspec.structs.replace(day.stopped_at(397.0), intent_id="20260303-EXIT-900")
+    again = held_day()
+    again.fill(own, early, 395.0)
+    again.update(own, first, 7500 if first == "Filled" else early)
+    if early < 7500:
+        again.fill(own, 7500 - early, 395.0)
+    again.update(own, "Filled", 7500)
+    again.ticks(3)
+    exited = one(Exited, again.said)
+    assert (exited.reason, exited.shares, exited.price_usd) == ("stop", 7500, 395.0)
+    assert again.state.day is not None
+    assert (again.state.day.stops, again.state.day.exits) == (1, 1)
+    assert not of(PlaceOrder, again.quote(395.0, 2.0) + again.ticks(50))
+    assert not again.state.stop_fired
+    assert again.state.exit is None
+
+
+def test_a_stop_of_ours_that_the_gateway_forestalled_is_counted_once() -> None:
+    day = held_day()
+    ours = day.stopped_at(397.0)
+    guards = msgspec.structs.replace(ours, intent_id="20260303-EXIT-900")
+    day.fill(guards, 3600, 395.0)
+    day.update(ours, "DENIED", reason="never short")
+    day.update(guards, "Submitted", 3600)
+    day.fill(guards, 3900, 395.0)
+    day.update(guards, "Filled", 7500)
+    assert day.newest(Exited).shares == 7500
+    assert day.state.day is not None
+    assert (day.state.day.stops, day.state.day.exits) == (1, 1)
+    assert day.state.exit is None
+
+
 def test_snapshots_that_run_ahead_of_their_fills_halt_nothing() -> None:
     """Each refresh shows a fill that is heard a moment later, for longer than the patience."""
     day = RiskDay()

@@ -88,7 +88,7 @@ def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | 
     shares = state.shares or 0
     if state.book is not None:
         shares -= min(shares, state.book.foreign_sell_shares)
-    price = _price(state)
+    price = noted_price(state)
     if shares < 1 or price is None:
         return None
     if state.exit_slices > 1:
@@ -120,7 +120,7 @@ def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | 
     )
 
 
-def _price(state: State) -> float | None:
+def noted_price(state: State) -> float | None:
     """The price the order is noted at; a market order needs none, so any recent one serves."""
     if state.quote is not None:
         return state.quote.mark_usd

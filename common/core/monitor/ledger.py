@@ -184,6 +184,13 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
         state.day.entry_done = True
 
 
+def sold_by(state: State, intent_id: str) -> tuple[int, float]:
+    """Shares and money (USD) of the sales that are booked of one order."""
+    booked = [fill for fill in state.fills.values() if fill.intent_id == intent_id]
+    shares = sum(-fill.signed_shares for fill in booked)
+    return shares, sum((-fill.signed_shares * fill.price_usd for fill in booked), 0.0)
+
+
 def _book_plan(state: State, fill: Fill, before: Booked | None) -> None:
     for plan in (state.entry, state.exit, state.resting):
         if plan is not None and plan.order.intent_id == fill.intent_id:

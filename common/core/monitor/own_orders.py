@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from common.clock import SECOND_NS
 from common.core.monitor import ledger
+from common.core.monitor.exits import noted_price
 from common.core.monitor.state import (
     EXIT_RETRY_S_MAX,
     Plan,
     State,
     capped,
-    reference_price,
     selling,
-    shown_price,
 )
 from common.messages import (
     DONE_STATUSES,
@@ -30,6 +29,8 @@ from common.messages import (
     guards,
     purpose_of,
 )
+
+PRICE_UNKNOWN_USD = 1.0  # an order is noted at a price; of one at market nothing follows from it
 
 
 def take_plan(state: State, now: Now, order: Order) -> None:
@@ -102,34 +103,38 @@ def take_status(state: State, now: Now, news: OrderUpdate) -> None:
 
 def _take_guard(state: State, now: Now, news: OrderUpdate) -> None:
     """An exit that the gateway sent by itself while we were silent is followed as if it were ours,
-    so that none of ours goes beside it; it is the day's stop."""
+    so that none of ours goes beside it; it is the day's stop. Told again after a restart, its fills
+    may come before or after it."""
     day, session = state.day, state.session
-    known = state.exit is not None or not state.shares or session is None or day is None
-    if known or not guards(news.intent_id) or news.status in DONE_STATUSES:
+    if state.exit is not None or session is None or day is None or not guards(news.intent_id):
         return
-    assert session is not None
-    assert day is not None
-    shares = news.filled + news.remaining
-    if not (news.intent_id.startswith(f"{session.day:%Y%m%d}-") and shares):
+    done = news.status in DONE_STATUSES
+    number = int(news.intent_id.rpartition("-")[2])
+    past = not news.intent_id.startswith(f"{session.day:%Y%m%d}-") or number <= day.guards
+    if past or not (news.filled if done else state.shares):
         return
+    day.guards = number
     order = Order(
         intent_id=news.intent_id,
         day=session.day,
         purpose="EXIT",
         reason="stop",
         action="SELL",
-        shares=shares,
+        shares=news.filled if done else news.filled + news.remaining,
         order_type="MKT",
         limit_usd=None,
         outside_rth=False,
-        price_usd=shown_price(reference_price(state)) or 1.0,
+        price_usd=noted_price(state) or news.average_usd or PRICE_UNKNOWN_USD,
         deadline_ns=session.close_ns,
     )
-    state.exit = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns, direct=True)
+    plan = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns, direct=True)
+    plan.filled, plan.value_usd = ledger.sold_by(state, news.intent_id)
+    state.exit = plan
     if not state.stop_fired:
-        state.stop_fired, state.fired_host_ns, state.breach = True, now.host_ns, None
-        day.stops += 1
-        day.stop_ns = now.market_ns
+        state.stop_fired, state.fired_host_ns, state.breach = bool(state.shares), now.host_ns, None
+        if day.stops <= day.exits:  # else this stop was ours, and is counted
+            day.stops += 1
+            day.stop_ns = now.market_ns
 
 
 def _count_stop(state: State, intent_id: str) -> None:

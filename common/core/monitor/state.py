@@ -106,6 +106,8 @@ class Day(Struct):
     exits: int = 0
     rests: int = 0
     """Stops placed at the broker."""
+    guards: int = 0
+    """Number of the gateway's own exit that was followed last."""
     entry_done: bool = False
     entry_over: str = ""
     refusals: int = 0
