@@ -181,7 +181,7 @@ class PnlReport(Message, frozen=True):
 class WhatIfReply(Message, frozen=True):
     """The second answer to a what-if, the one with the margins."""
 
-    order_id: OrderId
+    order_id: HeardId
     init_before_usd: Usd
     init_after_usd: Usd
     maint_after_usd: Usd

@@ -126,7 +126,7 @@ def what_if_reply(order_id: int, state: Any) -> WhatIfReply | None:
         0.0,
     )
     return WhatIfReply(
-        order_id=order_id,
+        order_id=whole_id(order_id),
         init_before_usd=amount(state.initMarginBefore) or 0.0,
         init_after_usd=amount(state.initMarginAfter) or 0.0,
         maint_after_usd=amount(state.maintMarginAfter) or 0.0,

@@ -42,7 +42,7 @@ def new_york_text(ts_ns: int, version: int) -> str:
 
 
 def read_instant_ns(text: str) -> int:
-    """`yyyymmdd hh:mm:ss [zone]` (New York or UTC) or `yyyymmdd-hh:mm:ss` (UTC)."""
+    """`yyyymmdd hh:mm:ss [zone]` (New York or UTC) or `yyyymmdd-hh:mm:ss` (UTC), since 1970."""
     words = text.split()
     try:
         if len(words) == 1 and "-" in text:
@@ -52,6 +52,9 @@ def read_instant_ns(text: str) -> int:
         else:
             zone = UTC if len(words) > 2 and words[2] in {"UTC", "GMT"} else NEW_YORK
             local = datetime.strptime(" ".join(words[:2]), "%Y%m%d %H:%M:%S").replace(tzinfo=zone)
-        return int(local.timestamp()) * SECOND_NS
-    except ValueError:
-        raise FieldError(f"'{text[:40]}' is not yyyymmdd hh:mm:ss") from None
+        since_s = int(local.timestamp())
+    except (ValueError, OverflowError):
+        since_s = -1
+    if since_s < 0:
+        raise FieldError(f"'{text[:40]}' is not yyyymmdd hh:mm:ss")
+    return since_s * SECOND_NS

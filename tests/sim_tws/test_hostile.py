@@ -51,6 +51,16 @@ def test_an_unknown_message_gets_320_and_the_socket_stays(raw: Raw, message: str
     assert client.hear("49")
 
 
+@pytest.mark.parametrize("end", ["00010101 00:00:00", "19691231 10:00:00 UTC", "99991231 23:59:59"])
+def test_a_history_up_to_an_impossible_year_is_answered_and_the_server_serves_on(
+    raw: Raw, end: str
+) -> None:
+    client = raw().start()
+    client.say(20, 4, *SMH, 0, end, "1 day", "5 Y", 1, "TRADES", 1, 0, "")
+    assert client.hear("17") if end.startswith("9") else client.hear("4", f2="4")
+    assert serves(raw)
+
+
 def test_known_but_unsupported_requests_name_themselves(raw: Raw) -> None:
     client = raw().start()
 

@@ -56,6 +56,12 @@ def test_any_profit_and_loss_makes_such_a_message_or_none(odd: Any) -> None:
 HUGE = (-1, 0, 2**31 - 1, 2**31, 2**62 + 1, 2**70, -(2**70), "", None)
 
 
+MARGINS = SimpleNamespace(
+    initMarginChange=1.0, initMarginBefore=0.0, initMarginAfter=1.0, maintMarginAfter=1.0,
+    equityWithLoanAfter=2.0, commission=1.0, maxCommission=1.0, minCommission=1.0,
+)  # fmt: skip
+
+
 @pytest.mark.parametrize("huge", HUGE)
 def test_any_id_makes_a_message_that_a_journal_can_hold(huge: Any) -> None:
     order = SimpleNamespace(
@@ -64,6 +70,9 @@ def test_any_id_makes_a_message_that_a_journal_can_hold(huge: Any) -> None:
     status = orders.status_report(huge, "Filled", 1, 0, 1.0, huge, huge, "")
     opened = orders.open_order(huge, SMH, order, SimpleNamespace(status="Filled"), SMH.conId)
     assert (journaled(status), journaled(opened)) == (status, opened)
+    reply = orders.what_if_reply(huge, MARGINS)
+    assert reply is not None
+    assert journaled(reply) == reply
 
 
 def test_an_id_beyond_all_counting_is_none_so_that_our_next_stays_within_tws_bits() -> None:
