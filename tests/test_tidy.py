@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -156,6 +157,22 @@ SERVICES = files("services")
 @pytest.mark.parametrize("path", files("common"), ids=ids)
 def test_common_imports_no_service(path: Path) -> None:
     assert not [module for module, _ in imports(path) if module.split(".")[0] == "services"]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Not for types alone either: what knows each other is read as one."""
+    homes = {name_of(path).removesuffix(".py").removesuffix("/__init__"): path for path in CODE}
+    homes = {home.replace("/", "."): path for home, path in homes.items()}
+    graph = {
+        home: {
+            wanted
+            for module, name in imports(path)
+            for wanted in (f"{module}.{name}" if f"{module}.{name}" in homes else module,)
+            if wanted in homes and wanted != home
+        }
+        for home, path in homes.items()
+    }
+    TopologicalSorter(graph).prepare()  # CycleError names them
 
 
 @pytest.mark.parametrize("path", SERVICES, ids=ids)

@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from services.sim_tws import replies, wire
 from services.sim_tws.request_parser import BadRequestError, parse
 from services.sim_tws.requests import Request, StartApi
 from services.sim_tws.subscriptions import Subscriptions
+from services.sim_tws.switches import Switches
 from services.sim_tws.wire import FrameReader, ProtocolError
-
-if TYPE_CHECKING:
-    from services.sim_tws.server import Server
 
 VERSION_MIN = 157
 VERSION_MAX = 176
@@ -28,10 +26,24 @@ QUEUED_REQUESTS_MAX = 1000  # with paced requests: beyond it the connection ends
 STATUS_MESSAGES = frozenset({3, 5})
 
 
+class Host(Protocol):
+    """What a connection needs of the server behind it."""
+
+    switches: Switches
+    log: Callable[[str], None]
+
+    def opened(self, session: Session) -> None: ...
+    def closed(self, session: Session) -> None: ...
+    def record(self, session: Session, direction: str, body: bytes) -> None: ...
+    def connect_time_text(self) -> str: ...
+    def start_client(self, session: Session, client_id: int) -> None: ...
+    def answer(self, session: Session, request: Request) -> None: ...
+
+
 class Session(asyncio.Protocol):
     """One socket; `number` counts the connections of this server's life."""
 
-    def __init__(self, server: Server, number: int) -> None:
+    def __init__(self, server: Host, number: int) -> None:
         self.server = server
         self.number = number
         self.version = 0
