@@ -398,7 +398,7 @@ def _type(ticker: Ticker, kind: int) -> int:
 def _generic_ticks(text: str) -> frozenset[int] | None:
     """The asked generic ticks; None when one is unknown. `mdoff` and the like are ignored."""
     words = [word.strip() for word in text.split(",") if word.strip()]
-    numbers = {int(word) for word in words if word.isdigit() and len(word) < 6}
+    numbers = {int(word) for word in words if word.isdecimal() and len(word) < 6}
     if len(numbers) < len({w for w in words if w.split(":")[0] != "mdoff"}):
         return None
     return frozenset(numbers) if numbers <= KNOWN_GENERIC_TICKS else None

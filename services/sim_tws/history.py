@@ -60,7 +60,7 @@ def window(request: Historical, tape: Tape, now_ns: int) -> Window:
     if request.end and request.show.upper() == "ADJUSTED_LAST":
         raise FieldError("End Date/Time: The date, time, or time-zone entered is invalid.")
     number, _, unit = request.duration.strip().upper().partition(" ")
-    if not number.isdigit() or int(number) < 1 or len(number) > 6:
+    if not number.isdecimal() or len(number) > 6 or int(number) < 1:
         raise FieldError(f"Invalid duration '{request.duration[:20]}'")
     end_ns = min(read_instant_ns(request.end) if request.end else now_ns, now_ns)
     bar_s = BAR_SECONDS.get(request.bar_size, 0)

@@ -30,7 +30,7 @@ from services.sim_tws.tape import Tape
 
 ROOT = Path(__file__).parents[2]
 DATA = Path(os.environ.get("TRADER_DATA", ROOT.parent / "shared" / "data"))
-DEADLINE_S = 8.0
+DEADLINE_S = 30.0
 FIRST_DAY = date(2025, 6, 2)
 Answer = TypeVar("Answer")
 

@@ -61,6 +61,16 @@ def test_a_history_up_to_an_impossible_year_is_answered_and_the_server_serves_on
     assert serves(raw)
 
 
+@pytest.mark.parametrize("duration", ["9" * 4400 + " D", "² D", "0 D", "D", ""])
+def test_a_history_of_an_impossible_length_is_answered_and_the_server_serves_on(
+    raw: Raw, duration: str
+) -> None:
+    client = raw().start()
+    client.say(20, 4, *SMH, 0, "", "1 day", duration, 1, "TRADES", 1, 0, "")
+    assert client.hear("4", f2="4")[3] == "321"
+    assert serves(raw)
+
+
 def test_known_but_unsupported_requests_name_themselves(raw: Raw) -> None:
     client = raw().start()
 
