@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -84,11 +84,9 @@ def _sheet(
 ) -> Sheet:  # fmt: skip
     draw = np.random.default_rng(SEED + 1)
     sessions = len(closes)
-    days = tuple(FIRST_DAY + timedelta(days=at) for at in range(sessions))
     return Sheet(
-        days=days,
-        ordinal=ordinal,
         begin=0,
+        ordinal=ordinal,
         opens_ns=opens_ns,
         closes_ns=opens_ns + MINUTES * MINUTE_NS,
         open_usd=opens,
@@ -102,5 +100,4 @@ def _sheet(
         bar_ns=bar_ns,
         bar_open_usd=bar_opens,
         bar_low_usd=bar_lows,
-        fine=(),
     )

@@ -89,9 +89,9 @@ def _margin_unknown(state: State) -> bool:
 
 def decide(state: State, now: Now, message: Message) -> list[Message]:
     """Everything this message asks for."""
+    if isinstance(message, (Quote, BrokerPnl)):
+        return _on_price(state, now)
     match message:
-        case Quote() | BrokerPnl():
-            return _on_price(state, now)
         case Halt() | Resume() | Flatten() | Adopt():
             return _on_person(state, now, message)
         case Started():
@@ -114,7 +114,7 @@ def _on_price(state: State, now: Now) -> list[Message]:
         return [hit]
     if said_lately:
         return []
-    equity = stop.equity_now(state, seen)
+    equity = stop.equity_now(state, now, seen)
     return [] if equity is None else [equity]
 
 

@@ -167,7 +167,7 @@ def _sized(
     sheet = lay_out(fed, options)
     prices = sheet.entry_usd.copy()
     prices[-1] = entry.sized_usd
-    trades = event_path.run_sheet(replace(sheet, entry_usd=prices), options).trades
+    trades = event_path.run_sheet(sheet._replace(entry_usd=prices), options).trades
     return Sized(
         price_usd=entry.sized_usd,
         equity_usd=entry.equity_usd,

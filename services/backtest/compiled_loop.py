@@ -7,6 +7,7 @@ themselves; a test holds the two paths to the same bits.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from common.core import rules
 from common.core.monitor import margin, stop
 from services.backtest import compiling, costs, result
-from services.backtest.sheet import Floats, Ints
+from services.backtest.sheet import Floats, Ints, Sheet
 
 BASELINES = ("open", "previous_close", "entry", "off")
 PREVIOUS_CLOSE, ENTRY, OFF = 1, 2, 3
@@ -31,27 +32,6 @@ SPLIT_DAYS = stop.SPLIT_DAYS
 
 Base = tuple[float, int, float, float, int]
 """A baseline: equity, shares, price, money from fills since, day number."""
-
-
-class Market(NamedTuple):
-    """A sheet's columns from session `begin` on, and its bars; USD per part of a share.
-
-    `before_usd`: the close before the first of them.
-    """
-
-    begin: int
-    before_usd: float
-    ordinal: Ints
-    open_usd: Floats
-    close_usd: Floats
-    entry_usd: Floats
-    vix: Floats
-    dividend_usd: Floats
-    night_factor: Floats
-    bar_first: Ints
-    bar_entry: Ints
-    bar_open_usd: Floats
-    bar_low_usd: Floats
 
 
 class Terms(NamedTuple):
@@ -96,12 +76,11 @@ for _rule in COMPILED_RULES:
     compiling.part(_rule)
 
 
-def _emas(closes_usd: Floats, spans: Ints) -> Floats:
+def _fill_emas(closes_usd: Floats, spans: Ints, emas: Floats) -> None:
     """The EMA of each span at each close: (spans, closes).
 
     Two at a time: each step of one waits for its last, so another fits between.
     """
-    emas = np.empty((len(spans), len(closes_usd)))
     for k in range(0, len(spans), 2):
         other = min(k + 1, len(spans) - 1)
         one_ema = other_ema = closes_usd[0]
@@ -110,7 +89,6 @@ def _emas(closes_usd: Floats, spans: Ints) -> Floats:
             other_ema = rules.ema_step(other_ema, closes_usd[s], spans[other])
             emas[k, s] = one_ema
             emas[other, s] = other_ema
-    return emas
 
 
 @compiling.part
@@ -233,8 +211,55 @@ def _sold(
     return cash, fee
 
 
+@compiling.part
+def _walked(
+    bar_open_usd: Floats,
+    bar_low_usd: Floats,
+    first: int,
+    until: int,
+    shares: int,
+    cash: float,
+    armed: bool,
+    base: Base,
+    stop_usd: float,
+    gap_at_open: bool,
+    margin_rate: float,
+) -> tuple[int, float, float]:
+    """Bars until one ends the position: why (0: none does), at what price, the stop's own price."""
+    reason, at_usd, level = 0, 0.0, 0.0
+    i = first
+    while reason == 0 and i < until:
+        if margin_rate > 0.0 or (armed and _below(bar_low_usd[i], shares, base, stop_usd)):
+            reason, at_usd, level = _touched(
+                bar_open_usd[i], bar_low_usd[i], shares, cash, armed, base, stop_usd,
+                gap_at_open, margin_rate,
+            )  # fmt: skip
+        i += 1
+    return reason, at_usd, level
+
+
+@compiling.part
+def _quiet(fast: Floats, slow: Floats, dividend_usd: Floats, side: int, shares: int) -> int:
+    """How many of these sessions neither turn the side nor pay a dividend to a holder."""
+    held = shares > 0
+    if (side > 0) != held:
+        return 0
+    for k in range(len(fast)):
+        side = rules.side_of(fast[k], slow[k], side)
+        if (side > 0) != held or (held and dividend_usd[k] != 0.0):
+            return k
+    return len(fast)
+
+
+@compiling.part
+def _mark(equity: Floats, close_usd: Floats, cash: float, shares: int) -> None:
+    """Equity at each of these closes, with nothing traded between them."""
+    for k in range(len(equity)):
+        equity[k] = cash + shares * close_usd[k]
+
+
 def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule, no objects)
-    market: Market,
+    sheet: Sheet,
     terms: Terms,
     fast: Floats,
     slow: Floats,
@@ -242,20 +267,20 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     equity: Floats,
     trades: Floats,
 ) -> tuple[int, float, float, float]:
-    """Fills `equity` by session and `trades`, one row each: (trades, interest, commission,
+    """Fills `equity` by traded session and `trades`, one row each: (trades, interest, commission,
     dividends).
 
-    `fast`, `slow`: the two EMAs at each close. `trades` has a row for each session: one entry a
-    session. What no later decision can see is left out: a baseline matters only while shares are
-    held.
+    `fast`, `slow`: the two EMAs at each close. `trades` has a row for each traded session: one
+    entry a session. What no later decision can see is left out: a baseline matters only while
+    shares are held.
     """
     (
-        begin, previous_usd, ordinal, open_usd, close_usd, entry_usd, vix, dividend_usd,
-        night_factor, bar_first, bar_entry, bar_open_usd, bar_low_usd,
-    ) = market  # fmt: skip
-    bars_needed, loss_fraction, slippage_bp = cell
-    at_close, margin_rate = terms.at_close, terms.margin_rate
+        begin, ordinal, _, _, open_usd, close_usd, entry_usd, vix, dividend_usd, night_factor,
+        bar_first, bar_entry, _, bar_open_usd, bar_low_usd,
+    ) = sheet  # fmt: skip
     sessions = len(close_usd)
+    at_close = terms.at_close
+    unjudged = terms.baseline == OFF and terms.margin_rate == 0.0
     cash = terms.start_usd
     count = 0
     interest_paid = commission_paid = dividends_got = 0.0
@@ -265,12 +290,21 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     armed = False
     base = (0.0, 0, 0.0, 0.0, 0)
     stop_usd = anchor_usd = anchor_profit = 0.0
-    side = 0
-    for s in range(begin):
-        side = rules.side_of(fast[s], slow[s], side)
-    fast, slow = fast[begin:], slow[begin:]
 
-    for s in range(sessions):
+    # Nothing is bought before enough closes are known; an entry at the close knows its own.
+    s = min(sessions, max(begin, cell.bars_needed - 1 if at_close else cell.bars_needed))
+    equity[: s - begin] = cash
+    side = 0
+    for k in range(s):
+        side = rules.side_of(fast[k], slow[k], side)
+
+    while s < sessions:
+        if cash >= 0.0 and (shares == 0 or unjudged):
+            until = s + _quiet(fast[s:], slow[s:], dividend_usd[s:], side, shares)
+            _mark(equity[s - begin : until - begin], close_usd[s:until], cash, shares)
+            s = until
+            if s == sessions:
+                break
         reason, at_usd, level = 0, 0.0, 0.0  # why the position ends, where, the stop's price
         if shares > 0 or cash < 0.0:
             charge = costs.interest_usd(cash, night_factor[s])
@@ -283,64 +317,55 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
 
         if shares > 0 and not at_close:
             base, armed, stop_usd = _anchored(
-                terms, cash, shares, open_usd[s], previous_usd, ordinal[s],
-                loss_fraction, base, anchor_usd, anchor_profit,
+                terms, cash, shares, open_usd[s], close_usd[max(0, s - 1)], ordinal[s],
+                cell.loss_fraction, base, anchor_usd, anchor_profit,
             )  # fmt: skip
             if terms.bear_exit == NEXT_OPEN and side <= 0:
                 reason, at_usd = BEAR, open_usd[s]
-        i = bar_first[s]
-        while shares > 0 and reason == 0 and i < bar_entry[s]:
-            if margin_rate > 0.0 or (armed and _below(bar_low_usd[i], shares, base, stop_usd)):
-                reason, at_usd, level = _touched(
-                    bar_open_usd[i], bar_low_usd[i], shares, cash,
-                    armed, base, stop_usd, terms.gap_at_open, margin_rate,
-                )  # fmt: skip
-            i += 1
+        if shares > 0 and reason == 0:
+            reason, at_usd, level = _walked(
+                bar_open_usd, bar_low_usd, bar_first[s], bar_entry[s], shares, cash, armed, base,
+                stop_usd, terms.gap_at_open, terms.margin_rate,
+            )  # fmt: skip
         barred = not at_close and (
             reason == LIQUIDATED or (reason == STOPPED and not terms.reentry)
         )
+        if reason != 0:
+            cash, fee = _sold(
+                trades, count, s - begin, reason, at_usd, level, cash, shares,
+                cell.slippage_bp, terms.commission_per_share, paid_usd, got_usd,
+            )  # fmt: skip
+            commission_paid += fee
+            count += 1
+            shares = reason = 0
 
         if at_close:  # the next session begins here, with everything it decides
-            if reason != 0:
-                cash, fee = _sold(
-                    trades, count, s, reason, at_usd, level, cash, shares,
-                    slippage_bp, terms.commission_per_share, paid_usd, got_usd,
-                )  # fmt: skip
-                commission_paid += fee
-                count += 1
-                shares = reason = 0
-            equity[s] = cash + shares * close_usd[s]
+            equity[s - begin] = cash + shares * close_usd[s]
             if s + 1 == sessions:
                 break
             side = rules.side_of(fast[s], slow[s], side)
             if shares > 0:
                 base, armed, stop_usd = _anchored(
-                    terms, cash, shares, close_usd[s], close_usd[s],
-                    ordinal[s + 1], loss_fraction, base, anchor_usd, anchor_profit,
+                    terms, cash, shares, close_usd[s], close_usd[s], ordinal[s + 1],
+                    cell.loss_fraction, base, anchor_usd, anchor_profit,
                 )  # fmt: skip
-        late = at_close or terms.bear_exit == NEXT_CLOSE
-        if shares > 0 and reason == 0 and side <= 0 and late:
-            reason, at_usd, level = BEAR, entry_usd[s], 0.0
-        if reason != 0:
-            cash, fee = _sold(
-                trades, count, s, reason, at_usd, level, cash, shares,
-                slippage_bp, terms.commission_per_share, paid_usd, got_usd,
-            )  # fmt: skip
-            commission_paid += fee
-            count += 1
-            shares = reason = 0
-        closes = s + 1 if at_close else s
-        if shares == 0 and side > 0 and not barred and begin + closes >= bars_needed:
+        if shares > 0:
+            if side <= 0 and (at_close or terms.bear_exit == NEXT_CLOSE):
+                reason, at_usd, level = BEAR, entry_usd[s], 0.0
+        elif side > 0 and not barred:
             price_usd = entry_usd[s]
             shares = _affordable(terms, cash, price_usd, vix[s])
             if shares > 0:
-                price = costs.bought_at(price_usd, slippage_bp)
+                price = costs.bought_at(price_usd, cell.slippage_bp)
                 fee = costs.commission_usd(shares, terms.commission_per_share)
                 armed = terms.baseline != OFF
                 base_usd = cash - fee
-                base = (base_usd, 0, 0.0, 0.0 - shares * price, ordinal[closes])
-                stop_usd = rules.stop_level(base_usd, rules.risk_base(base_usd, 0.0), loss_fraction)
-                trades[count, ENTRY_AT] = s
+                today = ordinal[s + 1 if at_close else s]
+                base = (base_usd, 0, 0.0, 0.0 - shares * price, today)
+                stop_usd = rules.stop_level(
+                    base_usd, rules.risk_base(base_usd, 0.0), cell.loss_fraction
+                )
+                trades[count, ENTRY_AT] = s - begin
                 trades[count, ENTRY_USD] = price
                 trades[count, SHARES] = shares
                 trades[count, LEVERAGE] = shares * price_usd / cash
@@ -350,35 +375,39 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                 paid_usd, got_usd = shares * price + fee, 0.0
                 anchor_usd = cash + shares * price_usd
                 anchor_profit = rules.profit_since(shares, price_usd, 0, 0.0, base[3])
-        if at_close:
-            continue
 
-        i = bar_entry[s]
-        while shares > 0 and reason == 0 and i < bar_first[s + 1]:
-            if margin_rate > 0.0 or (armed and _below(bar_low_usd[i], shares, base, stop_usd)):
-                reason, at_usd, level = _touched(
-                    bar_open_usd[i], bar_low_usd[i], shares, cash,
-                    armed, base, stop_usd, terms.gap_at_open, margin_rate,
+        if not at_close:
+            if shares > 0 and reason == 0:
+                reason, at_usd, level = _walked(
+                    bar_open_usd, bar_low_usd, bar_entry[s], bar_first[s + 1], shares, cash, armed,
+                    base, stop_usd, terms.gap_at_open, terms.margin_rate,
                 )  # fmt: skip
-            i += 1
-        side = rules.side_of(fast[s], slow[s], side)
-        if shares > 0 and reason == 0 and side <= 0 and terms.bear_exit == CLOSE:
-            reason, at_usd, level = BEAR, close_usd[s], 0.0
+            side = rules.side_of(fast[s], slow[s], side)
+            if shares > 0 and reason == 0 and side <= 0 and terms.bear_exit == CLOSE:
+                reason, at_usd, level = BEAR, close_usd[s], 0.0
         if reason != 0:
             cash, fee = _sold(
-                trades, count, s, reason, at_usd, level, cash, shares,
-                slippage_bp, terms.commission_per_share, paid_usd, got_usd,
+                trades, count, s - begin, reason, at_usd, level, cash, shares,
+                cell.slippage_bp, terms.commission_per_share, paid_usd, got_usd,
             )  # fmt: skip
             commission_paid += fee
             count += 1
             shares = 0
-        equity[s] = cash + shares * close_usd[s]
-        previous_usd = close_usd[s]
+        if not at_close:
+            equity[s - begin] = cash + shares * close_usd[s]
+        s += 1
     if shares > 0:
         trades[count, EXIT_AT:] = 0.0
         count += 1
     return count, interest_paid, commission_paid, dividends_got
 
 
-emas = compiling.kept(_emas, SOURCES)
+fill_emas = compiling.kept(_fill_emas, SOURCES)
 loop = compiling.kept(_loop, SOURCES)
+
+
+def emas(closes_usd: Floats, spans: Sequence[int]) -> Floats:
+    """The EMA of each span at each close: (spans, closes)."""
+    found = np.empty((len(spans), len(closes_usd)))
+    fill_emas(closes_usd, np.array(spans), found)
+    return found

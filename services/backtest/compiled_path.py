@@ -23,7 +23,6 @@ from services.backtest.compiled_loop import (
     SHARES,
     STOP_USD,
     Cell,
-    Market,
     Terms,
 )
 from services.backtest.history import History
@@ -72,31 +71,11 @@ def run_arrays(sheet: Sheet, options: Options) -> Arrays:
     """The backtest of a sheet, before anything is made of it."""
     traded = sheet.sessions - sheet.begin
     equity, trades = np.empty(traded), np.empty((traded, COLUMNS))
-    fast, slow = compiled_loop.emas(sheet.close_usd, np.array([options.ema_fast, options.ema_slow]))
+    fast, slow = compiled_loop.emas(sheet.close_usd, (options.ema_fast, options.ema_slow))
     count, *paid = compiled_loop.loop(
-        market_of(sheet), terms_of(options), fast, slow, cell_of(options), equity, trades
+        sheet, terms_of(options), fast, slow, cell_of(options), equity, trades
     )
     return Arrays(equity, trades[:count], *paid)
-
-
-def market_of(sheet: Sheet) -> Market:
-    """The columns that the loop reads, from the first traded session on."""
-    begin, close_usd = sheet.begin, sheet.close_usd
-    return Market(
-        begin=begin,
-        ordinal=sheet.ordinal[begin:],
-        before_usd=float(close_usd[max(0, begin - 1)]),
-        open_usd=sheet.open_usd[begin:],
-        close_usd=close_usd[begin:],
-        entry_usd=sheet.entry_usd[begin:],
-        vix=sheet.vix[begin:],
-        dividend_usd=sheet.dividend_usd[begin:],
-        night_factor=sheet.night_factor[begin:],
-        bar_first=sheet.bar_first[begin:],
-        bar_entry=sheet.bar_entry[begin:],
-        bar_open_usd=sheet.bar_open_usd,
-        bar_low_usd=sheet.bar_low_usd,
-    )
 
 
 def cell_of(options: Options) -> Cell:

@@ -13,12 +13,14 @@ from typing import Any
 import numba
 from numba.extending import register_jitable
 
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+"""`_nrt`: compiled code counts no references, so it may pass arrays about for nothing. It may not
+make any: whoever calls brings the room."""
+
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function itself, which compiled functions may call from now on."""
-    compilable: Callable[..., Any] = register_jitable(error_model="numpy", forceinline=True)(
-        function
-    )
+    compilable: Callable[..., Any] = register_jitable(**OPTIONS, forceinline=True)(function)
     return compilable
 
 
@@ -38,12 +40,12 @@ def kept(function: Callable[..., Any], modules: Iterable[ModuleType] = ()) -> Ca
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
-        compiled = njit(function, error_model="numpy", nogil=True)
+        compiled = njit(function, **OPTIONS, nogil=True)
         return compiled
     config: Any = numba.config
     usual, config.CACHE_DIR = config.CACHE_DIR, str(folder)
     try:
-        compiled = njit(function, cache=True, error_model="numpy", nogil=True)
+        compiled = njit(function, **OPTIONS, nogil=True, cache=True)
     finally:
         config.CACHE_DIR = usual
     return compiled

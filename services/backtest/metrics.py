@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import date
 from math import isnan
 from typing import Any, NamedTuple
@@ -54,8 +53,9 @@ def metrics(result: Result) -> Metrics:
     ends = [(EXIT_REASONS.index(trade.reason), trade.profit_usd) for trade in result.trades]
     trades = np.array(ends, dtype=np.float64).reshape(-1, 2)
     row = np.empty(len(Metrics._fields))
+    years = years_of(result.days[0], result.days[-1])
     figures(
-        result.equity_usd, result.options.start_equity_usd, years_of(result.days),
+        result.equity_usd, result.options.start_equity_usd, years,
         trades[:, 0], trades[:, 1], np.empty(len(result.equity_usd)), row,
     )  # fmt: skip
     return metrics_of(row)
@@ -68,9 +68,9 @@ def metrics_of(row: Floats) -> Metrics:
     return found._replace(**{name: int(getattr(found, name)) for name in COUNTS})
 
 
-def years_of(days: Sequence[date]) -> float:
-    """Calendar years from the first day to the last."""
-    return (days[-1] - days[0]).days / DAYS_PER_YEAR
+def years_of(first: date, last: date) -> float:
+    """Calendar years from one day to another."""
+    return (last - first).days / DAYS_PER_YEAR
 
 
 def daily_returns(equity_usd: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -114,6 +114,37 @@ def _total(values: Floats, count: int) -> float:
 
 
 @compiling.part
+def _least(values: Floats, count: int) -> float:
+    """The smallest of the first values, in four strands too; NaN of none."""
+    if count < 1:
+        return math.nan
+    a = b = c = d = float(values[0])
+    for i in range(0, count - count % 4, 4):
+        a = min(a, values[i])
+        b = min(b, values[i + 1])
+        c = min(c, values[i + 2])
+        d = min(d, values[i + 3])
+    for i in range(count - count % 4, count):
+        a = min(a, values[i])
+    return min(a, b, c, d)
+
+
+@compiling.part
+def _worst_fall(equity_usd: Floats, start_usd: float) -> float:
+    """The deepest fall from the running maximum, as a fraction of it: at the lowest close before
+    each new maximum."""
+    worst = 0.0
+    peak = lowest = start_usd
+    for usd in equity_usd:
+        if usd > peak:
+            worst = max(worst, 1.0 - lowest / peak)
+            peak = lowest = usd
+        elif usd < lowest:
+            lowest = usd
+    return max(worst, 1.0 - lowest / peak)
+
+
+@compiling.part
 def _sharpe(returns: Floats, count: int) -> float:
     """Overwrites the returns with their squared distances from the mean."""
     if count < 2:
@@ -147,19 +178,9 @@ def _figures(
     room for one number a session, to be used again and again.
     """
     sessions = len(equity_usd)
-    worst_fall, peak = 0.0, start_usd
-    worst_day = math.nan
-    for s in range(sessions):
-        peak = max(peak, equity_usd[s])
-        worst_fall = max(worst_fall, 1.0 - equity_usd[s] / peak)
     for s in range(sessions - 1):
         before = equity_usd[s]
         returns[s] = (equity_usd[s + 1] - before) / before if before > 0.0 else 0.0
-    if sessions > 1:
-        worst_day = returns[0]
-        for s in range(sessions - 1):
-            worst_day = min(worst_day, returns[s])
-
     stops = bears = closed = won = 0
     for i in range(len(reasons)):
         stops += reasons[i] == STOPPED
@@ -170,14 +191,14 @@ def _figures(
 
     final_usd = equity_usd[sessions - 1]
     row[CAGR_PCT] = _cagr_pct(final_usd / start_usd, years)
-    row[MAX_DRAWDOWN_PCT] = worst_fall * 100.0
+    row[MAX_DRAWDOWN_PCT] = _worst_fall(equity_usd, start_usd) * 100.0
+    row[WORST_DAY_PCT] = _least(returns, sessions - 1) * 100.0
     row[SHARPE] = _sharpe(returns, sessions - 1)
     row[ENTRIES] = len(reasons)
     row[STOPS] = stops
     row[BEAR_EXITS] = bears
     row[TRADES_PER_YEAR] = len(reasons) / years if years > 0.0 else math.nan
     row[WIN_RATE_PCT] = won / closed * 100.0 if closed > 0 else math.nan
-    row[WORST_DAY_PCT] = worst_day * 100.0
     row[FINAL_EQUITY_USD] = final_usd
 
 

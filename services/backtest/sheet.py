@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +25,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """Columns by session (n) and by bar (m); prices in USD per part of a share.
+class Sheet(NamedTuple):
+    """Columns by session (n) and by bar (m), nothing but numbers: the compiled path takes it as it
+    is. Prices in USD per part of a share.
 
     `begin`: index of the first session traded, those before it only feed the EMAs. `ordinal`: the
     date as a day number. Session s has the bars `bar_first[s]` to `bar_first[s + 1]`; those from
@@ -35,9 +36,8 @@ class Sheet:
     market time.
     """
 
-    days: tuple[date, ...]
-    ordinal: Ints
     begin: int
+    ordinal: Ints
     opens_ns: Ints
     closes_ns: Ints
     open_usd: Floats
@@ -51,12 +51,25 @@ class Sheet:
     bar_ns: Ints
     bar_open_usd: Floats
     bar_low_usd: Floats
-    fine: tuple[date, ...]
-    """The traded days that had intraday bars."""
 
     @property
     def sessions(self) -> int:
-        return len(self.days)
+        return len(self.ordinal)
+
+    def day(self, session: int) -> date:
+        """The date of one session."""
+        return date.fromordinal(int(self.ordinal[session]))
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """The date of each session, made anew each time."""
+        return tuple(map(date.fromordinal, self.ordinal.tolist()))
+
+    @property
+    def fine(self) -> tuple[date, ...]:
+        """The traded days that had intraday bars."""
+        several = np.flatnonzero(np.diff(self.bar_first)[self.begin :] > 1)
+        return tuple(map(date.fromordinal, self.ordinal[self.begin + several].tolist()))
 
 
 def lay_out(history: History, options: Options) -> Sheet:
@@ -77,9 +90,8 @@ def lay_out(history: History, options: Options) -> Sheet:
     if options.prices == "dividend_adjusted":
         dividends = np.zeros(len(days))
     return Sheet(
-        days=tuple(days),
-        ordinal=ordinal,
         begin=begin,
+        ordinal=ordinal,
         opens_ns=np.array([session.open_ns for session in history.sessions], dtype=np.int64),
         closes_ns=np.array([session.close_ns for session in history.sessions], dtype=np.int64),
         open_usd=opens,
@@ -93,7 +105,6 @@ def lay_out(history: History, options: Options) -> Sheet:
         bar_ns=bars.ns,
         bar_open_usd=bars.open_usd,
         bar_low_usd=bars.low_usd,
-        fine=tuple(day for day in days[begin:] if day in history.intraday),
     )
 
 

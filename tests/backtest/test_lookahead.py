@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from msgspec import structs
@@ -37,7 +35,7 @@ def test_nor_under_the_rules_of_the_published_figures() -> None:
 def test_a_sheet_that_knows_tomorrows_vix_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     def knowing(history: History, options: Options) -> Sheet:
         sheet = lay_out(history, options)
-        return replace(sheet, vix=np.append(sheet.vix[1:], sheet.vix[-1]))
+        return sheet._replace(vix=np.append(sheet.vix[1:], sheet.vix[-1]))
 
     monkeypatch.setattr(compiled_path, "lay_out", knowing)
 

@@ -47,7 +47,6 @@ _append = Journal.append
 _judge = Engine._judge
 _take_fill = ledger.take_fill
 _shares_for = rules.shares_for
-_sample = stop.sample
 
 
 def _new_id(state: State, now: Now, out: Outbound) -> Any:
@@ -115,15 +114,12 @@ def _too_large(equity_usd: float, leverage: float, price_usd: float) -> int:
     return int(1.3 * _shares_for(equity_usd, leverage, price_usd))
 
 
-def _always_certain(state: RiskState, now: Now) -> Any:
-    seen = _sample(state, now)
-    if seen is not None:
-        seen.certain = True
-    return seen
-
-
 def _nothing(*_arguments: Any, **_named: Any) -> None:
     return
+
+
+def _yes(*_arguments: Any, **_named: Any) -> bool:
+    return True
 
 
 def _no_reason(*_arguments: Any, **_named: Any) -> str:
@@ -203,6 +199,6 @@ MUTANTS = (
         "tests/core/test_risk_entry.py",
     ),
     Mutant("never sees a breach", ((stop, "judge", _nothing),), _STOP),
-    Mutant("believes one print", ((stop, "sample", _always_certain),), _STOP),
+    Mutant("believes one print", ((stop, "certain", _yes),), _STOP),
     Mutant("waits for a dead executor", ((exits, "decide", _waits_for_the_executor),), _EXITS),
 )

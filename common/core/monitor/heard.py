@@ -65,8 +65,8 @@ from common.messages import (
     Tick,
 )
 
-PRICES = (Quote, BrokerPnl, Equity)
-"""Messages that leave orders, position and stop level as they are."""
+PRICES = (BrokerPnl, Equity)
+"""Messages that, as a Quote does, leave orders, position and stop level as they are."""
 
 DENIED_PAUSE_NS = 15 * SECOND_NS
 """Market time before an entry that our own gateway refused is tried again."""
@@ -74,6 +74,11 @@ DENIED_PAUSE_NS = 15 * SECOND_NS
 
 def evolve(state: State, now: Now, message: Message) -> None:
     """Folds one message into the state."""
+    if isinstance(message, Quote):  # nearly all that is heard
+        if state.breach is None:  # a jump is measured from the last price nobody doubted
+            state.before_quote = state.quote
+        state.quote = message
+        return
     if isinstance(message, Tick):
         return  # time teaches nothing
     _take(state, now, message)
@@ -84,10 +89,6 @@ def evolve(state: State, now: Now, message: Message) -> None:
 
 def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915  (one case a message: a table)
     match message:
-        case Quote():
-            if state.breach is None:  # a jump is measured from the last price nobody doubted
-                state.before_quote = state.quote
-            state.quote = message
         case BrokerPnl():
             state.pnl = message
         case Session():

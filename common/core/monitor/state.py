@@ -204,7 +204,11 @@ def profit_usd(state: State, mark_usd: float) -> float:
 def equity_usd(state: State, mark_usd: float) -> float:
     """The stop's equity: baseline plus profit since."""
     base = state.baseline
-    return 0.0 if base is None else base.baseline_usd + profit_usd(state, mark_usd)
+    if base is None:
+        return 0.0
+    return base.baseline_usd + rules.profit_since(
+        state.shares or 0, mark_usd, base.shares, base.price_usd, base.cash_flow_usd
+    )
 
 
 def stop_usd(state: State) -> float:
@@ -220,14 +224,10 @@ def level_usd(state: State, loss_fraction: float) -> float:
     base = state.baseline
     if base is None:
         return 0.0
-    unused_usd = 0.0
+    baseline_usd, flow_usd = base.baseline_usd, state.flow_usd
     if state.settings.account.capital_usd_max > 0 and base.anchor_nlv_usd is not None:
-        unused_usd = max(0.0, base.anchor_nlv_usd - base.baseline_usd)
-    return rules.stop_level(
-        base.baseline_usd,
-        rules.risk_base(base.baseline_usd, state.flow_usd + unused_usd),
-        loss_fraction,
-    )
+        flow_usd += max(0.0, base.anchor_nlv_usd - baseline_usd)
+    return rules.stop_level(baseline_usd, rules.risk_base(baseline_usd, flow_usd), loss_fraction)
 
 
 def reference_price(state: State) -> float:

@@ -8,6 +8,8 @@ are delayed or stale, always needs a second sample.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from common.clock import SECOND_NS
@@ -16,7 +18,6 @@ from common.core.monitor.state import (
     PRICE_USD_MAX,
     State,
     equity_usd,
-    in_session,
     reference_price,
     shown_price,
     stop_usd,
@@ -39,14 +40,12 @@ SPLIT_DAYS = 7  # within which no price halves or doubles without a split
 LEVERAGE_SHOWN_MAX = 1000.0  # of an account that is all but wiped out
 
 
-class Sample(Struct):
-    """One look at the position's value. `certain`: it may confirm a breach by itself."""
+class Sample(Struct, gc=False):
+    """One look at the position's value: when its price was heard, and from whom."""
 
     ns: int
     mark_usd: float
-    source: str
-    age_s: float
-    certain: bool
+    source: Literal["quote", "broker PnL"]
 
 
 def baseline_due(state: State, now: Now) -> BaselineSet | None:
@@ -115,25 +114,23 @@ def sample(state: State, now: Now) -> Sample | None:
     if quote is not None and quote.kind == "live" and "Quote" not in state.silent:
         tick_ns = quote.tick_ns
         if not late_since(tick_ns, quote.tick_host_ns, now, data.quote_age_s_max):
-            age_s = (now.market_ns - tick_ns) / SECOND_NS
-            certain = quote.agree and not _jumped(state)
-            return Sample(tick_ns, quote.mark_usd, "quote", age_s, certain)
+            return Sample(tick_ns, quote.mark_usd, "quote")
     pnl = state.pnl
     if pnl is not None and pnl.shares == state.shares and pnl.shares > 0:
         stale = late_since(pnl.heard_ns, pnl.heard_host_ns, now, data.pnl_age_s_max)
         mark_usd = pnl.value_usd / pnl.shares
         if 0 < mark_usd <= PRICE_USD_MAX and not stale:
-            age_s = (now.market_ns - pnl.heard_ns) / SECOND_NS
-            return Sample(pnl.heard_ns, mark_usd, "broker PnL", age_s, certain=False)
+            return Sample(pnl.heard_ns, mark_usd, "broker PnL")
     return None
 
 
-def _jumped(state: State) -> bool:
+def certain(state: State, seen: Sample) -> bool:
+    """Whether a sample may confirm a breach by itself: mid and last agree, and nothing jumped."""
     before, quote = state.before_quote, state.quote
-    if before is None or quote is None:
+    if quote is None or seen.source != "quote" or not quote.agree:
         return False
     limit = state.settings.data.jump_fraction_max
-    return abs(quote.mark_usd / before.mark_usd - 1.0) > limit
+    return before is None or abs(quote.mark_usd / before.mark_usd - 1.0) <= limit
 
 
 def looks_like_split(state: State, mark_usd: float) -> bool:
@@ -167,7 +164,7 @@ def judge(state: State, now: Now, seen: Sample) -> StopHit | BreachSuspected | B
     session, first = state.session, state.breach
     if session is None or state.stop_fired or not state.shares or state.shares < 0:
         return None
-    if not (in_session(state, now) and armed(state)):
+    if not (session.open_ns <= now.market_ns < session.close_ns and armed(state)):
         return None
     equity, stop = equity_usd(state, seen.mark_usd), stop_usd(state)
     if equity > stop and first is None:
@@ -177,7 +174,7 @@ def judge(state: State, now: Now, seen: Sample) -> StopHit | BreachSuspected | B
     if equity > stop:
         return BreachCleared(day=session.day, mark_usd=seen.mark_usd)
     why = ""
-    if seen.certain:
+    if certain(state, seen):
         why = "mid and last agree"
     elif session.close_ns - now.market_ns <= LAST_SECONDS_NS:
         why = "one sample in the last 10 seconds"
@@ -205,7 +202,7 @@ def judge(state: State, now: Now, seen: Sample) -> StopHit | BreachSuspected | B
     )
 
 
-def equity_now(state: State, seen: Sample) -> Equity | None:
+def equity_now(state: State, now: Now, seen: Sample) -> Equity | None:
     """The stop's arithmetic, for the person."""
     session, base = state.session, state.baseline
     if session is None or base is None or state.shares is None:
@@ -213,6 +210,7 @@ def equity_now(state: State, seen: Sample) -> Equity | None:
     equity, stop = equity_usd(state, seen.mark_usd), stop_usd(state)
     price = rules.stop_price(equity, stop, state.shares, seen.mark_usd)
     value = state.shares * seen.mark_usd
+    age_s = (now.market_ns - seen.ns) / SECOND_NS
     return Equity(
         day=session.day,
         equity_usd=equity,
@@ -224,7 +222,7 @@ def equity_now(state: State, seen: Sample) -> Equity | None:
         leverage=min(LEVERAGE_SHOWN_MAX, max(0.0, value / equity)) if equity > 0 else 0.0,
         flow_usd=state.flow_usd,
         source=seen.source,
-        age_s=max(0.0, seen.age_s),  # a clock that went back makes no price younger than now
+        age_s=max(0.0, age_s),  # a clock that went back makes no price younger than now
         armed=armed(state) and state.shares > 0,
     )
 

@@ -52,7 +52,7 @@ def _equity_repeat(state: State, now: Now) -> Equity | None:
     if 0 <= now.host_ns - state.said_equity_host_ns < EQUITY_REPEAT_NS:
         return None
     seen = sample(state, now)
-    return None if seen is None else equity_now(state, seen)
+    return None if seen is None else equity_now(state, now, seen)
 
 
 def conditions(state: State, now: Now) -> Conditions:

@@ -19,10 +19,9 @@ from services.backtest.compiled_loop import (
     REASON,
     SOURCES,
     Cell,
-    Market,
     Terms,
 )
-from services.backtest.compiled_path import market_of, terms_of
+from services.backtest.compiled_path import terms_of
 from services.backtest.metrics import Metrics
 from services.backtest.sheet import Floats, Ints, Sheet
 from services.backtest.sweep.grid import AXES, Grid
@@ -44,7 +43,7 @@ class Columns(NamedTuple):
 class Ground:
     """What all cells of a sweep stand on; made once and only read. `emas`: (spans, closes)."""
 
-    market: Market
+    sheet: Sheet
     years: float
     emas: Floats
 
@@ -60,12 +59,8 @@ class Piece:
 
 def prepare(grid: Grid, sheet: Sheet) -> Ground:
     """The market and the EMA of every span of the grid."""
-    spans = np.array(_spans(grid))
-    return Ground(
-        market_of(sheet),
-        metrics.years_of(sheet.days[sheet.begin :]),
-        compiled_loop.emas(sheet.close_usd, spans),
-    )
+    years = metrics.years_of(sheet.day(sheet.begin), sheet.day(-1))
+    return Ground(sheet, years, compiled_loop.emas(sheet.close_usd, _spans(grid)))
 
 
 def pieces(grid: Grid, cells: int = PIECE_CELLS) -> Iterator[Piece]:
@@ -91,8 +86,12 @@ def pieces(grid: Grid, cells: int = PIECE_CELLS) -> Iterator[Piece]:
 
 def run(ground: Ground, piece: Piece) -> Floats:
     """The figures of a piece's cells: (cells, fields of Metrics)."""
+    traded = ground.sheet.sessions - ground.sheet.begin
     figures = np.empty((len(piece.columns.fast_row), len(Metrics._fields)))
-    _figures_of_cells(ground.market, piece.terms, ground.emas, ground.years, piece.columns, figures)
+    _figures_of_cells(
+        ground.sheet, piece.terms, ground.emas, ground.years, piece.columns,
+        np.empty(traded), np.empty((traded, COLUMNS)), np.empty(traded), figures,
+    )  # fmt: skip
     return figures
 
 
@@ -101,17 +100,23 @@ def _spans(grid: Grid) -> list[int]:
 
 
 def _run_cells(
-    market: Market, terms: Terms, emas: Floats, years: float, columns: Columns, figures: Floats
+    sheet: Sheet,
+    terms: Terms,
+    emas: Floats,
+    years: float,
+    columns: Columns,
+    equity: Floats,
+    trades: Floats,
+    returns: Floats,
+    figures: Floats,
 ) -> None:
-    """Compiled: one row of `figures` for each cell."""
+    """Compiled: one row of `figures` for each cell. The three before it are room to be used again
+    and again."""
     fast_row, slow_row, bars_needed, loss_fraction, slippage_bp = columns
-    sessions = len(market.close_usd)
-    equity, returns = np.empty(sessions), np.empty(sessions)
-    trades = np.empty((sessions, COLUMNS))
     for c in range(len(fast_row)):
         cell = Cell(bars_needed[c], loss_fraction[c], slippage_bp[c])
         count, _, _, _ = compiled_loop.loop(
-            market, terms, emas[fast_row[c]], emas[slow_row[c]], cell, equity, trades
+            sheet, terms, emas[fast_row[c]], emas[slow_row[c]], cell, equity, trades
         )
         metrics.figures(
             equity, terms.start_usd, years, trades[:count, REASON], trades[:count, PROFIT_USD],

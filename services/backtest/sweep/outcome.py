@@ -64,8 +64,8 @@ def sweep_sheet(
     (alone,) = cells.pieces(own)
     return Outcome(
         grid=grid,
-        first=sheet.days[sheet.begin],
-        last=sheet.days[-1],
+        first=sheet.day(sheet.begin),
+        last=sheet.day(-1),
         figures=figures,
         own=metrics_of(cells.run(cells.prepare(own, sheet), alone)[0]),
     )
