@@ -197,7 +197,7 @@ class Engine:
 
     def hear_local(self, message: Message, source: str = "") -> None:
         """A message of the loop itself, or of the service's own edge (`source` "tws")."""
-        self._handle(message, source, 0, 0, b"")
+        self._handle(message, source)
 
     def _hear_fact(self, envelope: wire.Envelope[Any]) -> None:
         body, speaker = envelope.body, envelope.speaker
@@ -209,7 +209,7 @@ class Engine:
         if kind is Heartbeat:
             self._notice_gaps(speaker, envelope.epoch, body)
             if self.name in topology.HEARTBEAT_HEARERS:
-                self._handle(body, speaker, 0, 0, b"")
+                self._handle(body, speaker)
             return
         topic = kind.__name__
         self._speaks(topic, now_ns)
@@ -223,7 +223,7 @@ class Engine:
             self._recaps[speaker] = self._recaps.get(speaker, 0)
             return
         self._memory.heard[(speaker, topic)] = (envelope.epoch, envelope.seq)
-        self._handle(body, speaker, envelope.epoch, envelope.seq, b"")
+        self._handle(body, speaker, envelope.epoch, envelope.seq)
 
     def _hear_command(self, envelope: wire.Envelope[Any], peer: bytes) -> None:
         command = envelope.body
@@ -238,7 +238,7 @@ class Engine:
         if command.deadline_ns and self._clock.now_ns() > command.deadline_ns:
             self._answer(peer, Refused(key=command.key, reason="too late: past its deadline"))
             return
-        self._handle(command, envelope.speaker, 0, 0, peer)
+        self._handle(command, envelope.speaker, peer=peer)
 
     def _hear_answer(self, envelope: wire.Envelope[Any]) -> None:
         answer, answerer = envelope.body, envelope.speaker
@@ -246,7 +246,7 @@ class Engine:
             self._recaps.pop(answerer, None)
             return
         if self._memory.open.pop((answerer, answer.key), None) is not None:
-            self._handle(answer, answerer, 0, 0, b"")
+            self._handle(answer, answerer)
 
     def tick(self) -> None:
         """Time has passed: repeats, deadlines, silences, and the decider's own Tick."""
@@ -310,7 +310,9 @@ class Engine:
 
     # --- deciding ----------------------------------------------------------------------------
 
-    def _handle(self, message: Message, source: str, epoch: int, seq: int, peer: bytes) -> None:
+    def _handle(
+        self, message: Message, source: str, epoch: int = 0, seq: int = 0, peer: bytes = b""
+    ) -> None:
         if self._handling:  # an edge that answers from within perform() waits for its turn
             self._waiting.append((message, source))
             return
@@ -321,7 +323,7 @@ class Engine:
             self._handling = False
         while self._waiting:
             waiting, source = self._waiting.popleft()
-            self._handle(waiting, source, 0, 0, b"")
+            self._handle(waiting, source)
 
     def _judge(self, message: Message, source: str, epoch: int, seq: int, peer: bytes) -> None:
         now = Now(self._clock.now_ns(), self._host_ns())
