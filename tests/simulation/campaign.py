@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
 from common.parent import die_with_parent
+from tests.simulation.market import calendar
 from tests.simulation.world import Script, World
 
 CHUNK = 25
@@ -72,6 +73,7 @@ def run(first: int, seeds: int, workers: int = 0) -> Tally:
     total, began_s, said_s = Tally(), time.monotonic(), time.monotonic()
     chunks = [(at, min(CHUNK, first + seeds - at)) for at in range(first, first + seeds, CHUNK)]
     mine = os.getpid()
+    calendar().all  # noqa: B018 (made here, once for all workers)
     with ProcessPoolExecutor(workers, initializer=die_with_parent, initargs=(mine,)) as pool:
         for tally in pool.map(run_chunk, *zip(*chunks, strict=True)):
             total.add(tally)

@@ -149,17 +149,8 @@ class Process:
 
     def _cycle(self) -> None:
         """As `common.service._Driver.cycle`."""
-        slow_s = self.world.sync_s()
-        self._work()
-        if slow_s and self.disk.unsynced:
-            self._syncing = True
-            self.later(slow_s, partial(self._guarded, self._settle))
-        else:
-            self._settle()
-
-    def _work(self) -> None:
         engine, now_ns = self.engine, self.world.timeline.host_ns
-        inbox = self._inbox
+        inbox, slow_s = self._inbox, self.world.sync_s()
         while inbox and inbox[0][0] <= now_ns:
             _, _, _, kind, peer, frame = heapq.heappop(inbox)
             if kind == "tws":
@@ -173,6 +164,11 @@ class Process:
             self._disk_ns = now_ns
             room = self.disk.room_bytes
             engine.disk_state(FREE_MB if room is None else room / 1e6)
+        if slow_s and self.disk.unsynced:
+            self._syncing = True
+            self.later(slow_s, partial(self._guarded, self._settle))
+        else:
+            self._settle()
 
     def _settle(self) -> None:
         """The batch is made to survive a power cut, then the loop goes on."""

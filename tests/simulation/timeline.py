@@ -27,6 +27,7 @@ class Timeline:
         """The exchange's time, UTC ns."""
         self.speed = 1
         """How fast market time passes from now on."""
+        self.over = False
         self._events: list[tuple[int, int, Act]] = []
         self._number = 0
 
@@ -37,9 +38,13 @@ class Timeline:
     def after(self, host_s: float, act: Act) -> None:
         self.at(self.host_ns + seconds(host_s), act)
 
-    def step(self) -> None:
-        """Goes to the next event and lets it happen."""
-        host_ns, _, act = heapq.heappop(self._events)
-        self.market_ns += (host_ns - self.host_ns) * self.speed
-        self.host_ns = host_ns
-        act()
+    def run(self, events_max: int) -> None:
+        """Goes from event to event and lets each happen, until it is `over` or so many have."""
+        events = self._events
+        for _ in range(events_max):
+            host_ns, _, act = heapq.heappop(events)
+            self.market_ns += (host_ns - self.host_ns) * self.speed
+            self.host_ns = host_ns
+            act()
+            if self.over:
+                return

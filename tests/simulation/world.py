@@ -110,7 +110,6 @@ class World:
         self.on_point: Callable[[Process, str, bytes], bool] | None = None
         self.disturbed_ns = 0
         self._slow_disk = Random(f"{seed} disk") if draw.random() < SLOW_DISKS else None
-        self.over = False
         self._over_ns = 0
         if self.market.split is not None:
             day, ratio = self.market.split
@@ -169,14 +168,10 @@ class World:
         for process in self.processes.values():
             process.start()
         self._beat()
-        step, failures = self.timeline.step, self.failures
-        for _ in range(STEPS_MAX):
-            step()
-            if self.over or failures:
-                break
-        else:
+        self.timeline.run(STEPS_MAX)
+        if not self.timeline.over:
             self.fail("the run does not come to an end")
-        if not failures:
+        if not self.failures:
             promises.check_end(self)
 
     def _beat(self) -> None:
@@ -186,7 +181,7 @@ class World:
             self.fail(self.tws.truth.broken[0])
         self.nemesis.look()
         if self._ended():
-            self.over = True
+            self.timeline.over = True
             return
         speed, room_ns = self._speed()
         self.timeline.speed = speed
@@ -304,6 +299,7 @@ class World:
     def fail(self, sentence: str) -> None:
         at = datetime.fromtimestamp(self.timeline.market_ns / 1e9, NEW_YORK)
         self.failures.append(f"{at:%m-%d %H:%M:%S} {sentence}")
+        self.timeline.over = True
         self.note(f"BROKEN: {sentence}")
 
     def _must_be_durable(self, process: Process, effect: tws.SendOrder) -> None:
