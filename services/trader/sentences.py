@@ -9,7 +9,7 @@ from typing import Any
 
 from common import messages as m
 from common.core.gateway.limits import shortened
-from common.tws.messages import SendOrder
+from common.tws.messages import OwnPrice, SendOrder
 from services.trader.wording import market_time, one_line, percent, usd
 
 FIELDS_MAX = 110
@@ -47,6 +47,8 @@ def _market(message: Any) -> str | None:
         case m.DailyBar():
             kind = "final" if message.final else "provisional"
             return f"{message.day} closed at {usd(message.close_usd)} ({kind})"
+        case OwnPrice():
+            return f"SMH {usd(message.price_usd)} ({message.kind})"
         case m.FeedState():
             halted = ", trading halted" if message.halted else ""
             problem = f": {message.problem}" if message.problem else ""
@@ -200,6 +202,8 @@ def _command(message: Any) -> str | None:
         case m.Pace():
             held = f", held by {message.held_by}" if message.held_by else ""
             return f"market time at {message.speed:,.0f}x{held}"
+        case m.Silence():
+            return f"{message.topic}: {'nothing is heard' if message.silent else 'heard again'}"
         case m.Heartbeat():
             age = f"pid {message.pid}, build {message.build}"
             return f"{message.verdict or 'ready'}, {age}"

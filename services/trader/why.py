@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from common import messages as m
 from common import topology
+from common.tws.messages import OwnPrice, SendOrder
 from services.trader.journals import Entry
 
 STANDING: dict[m.Reason, tuple[type[m.Message], ...]] = {
@@ -27,6 +28,8 @@ STANDING: dict[m.Reason, tuple[type[m.Message], ...]] = {
 }
 """For each reason of an order, the facts that the decision rests on."""
 
+GUARD_STANDING = (m.Silence, m.StopArmed, m.StopHit, OwnPrice)
+"""The same for an exit of the gateway's own guard."""
 
 CONSEQUENCES = (m.BaselineSet, m.StopArmed, m.Entered, m.Exited, m.EntryRefused, m.Alert)
 """Said on hearing of an order's life, though the order is not named in them."""
@@ -78,7 +81,7 @@ def chain(entries: Sequence[Entry], intent_id: str) -> Chain | None:
     commissions = [s.message for s in story if isinstance(s.message, m.Commission)]
     return Chain(
         order=order,
-        causes=tuple(_causes(ordered, entry, order.reason)),
+        causes=tuple(_causes(ordered, entry, order)),
         story=story,
         status=updates[-1].status if updates else "never sent",
         filled=max((update.filled for update in updates), default=0),
@@ -112,12 +115,13 @@ _TOLD_ELSEWHERE = (m.OrderBook, m.OrderState, m.Commission)
 
 
 def _deciding(entries: Iterable[Entry], intent_id: str) -> Iterator[tuple[Entry, m.Order]]:
-    """Records in which the risk monitor asked for the order."""
+    """Records in which the risk monitor asked for the order, or the gateway's guard sent it."""
     for entry in entries:
-        if entry.service == topology.RISK:
-            for _, output in entry.record.outputs:
-                if _asks_for(output, intent_id):
-                    yield entry, output.order
+        for _, output in entry.record.outputs:
+            asked = entry.service == topology.RISK and _asks_for(output, intent_id)
+            guarded = isinstance(output, SendOrder) and m.guards(intent_id)
+            if asked or (guarded and output.order.intent_id == intent_id):
+                yield entry, output.order
 
 
 def _asks_for(message: Any, intent_id: str) -> bool:
@@ -199,7 +203,7 @@ def _about(value: Any, names: set[str], order_ids: set[int]) -> bool:
     return isinstance(value, str) and value in names
 
 
-def _causes(entries: Sequence[Entry], decided: Entry, reason: m.Reason) -> list[Step]:
+def _causes(entries: Sequence[Entry], decided: Entry, order: m.Order) -> list[Step]:
     """The event decided on and the standing facts, each led back to where it came from."""
     said = {
         (entry.service, type(output), number): entry
@@ -209,7 +213,7 @@ def _causes(entries: Sequence[Entry], decided: Entry, reason: m.Reason) -> list[
     }
     before = entries[: next(i for i, entry in enumerate(entries) if entry is decided) + 1]
     ends = [decided]
-    for kind in STANDING[reason]:
+    for kind in GUARD_STANDING if m.guards(order.intent_id) else STANDING[order.reason]:
         ends.extend(_newest(before, kind, decided))
     steps: dict[tuple[int, str, Any], Step] = {}
     for end in ends:

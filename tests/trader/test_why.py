@@ -8,8 +8,10 @@ from itertools import count
 
 from common import messages as m
 from common import wire
+from common.tws.messages import OwnPrice, SendOrder
 from services.trader import why
 from services.trader.journals import Entry
+from services.trader.sentences import sentence
 from tests.trader import facts
 from tests.trader.facts import at, changed
 
@@ -120,6 +122,37 @@ def test_the_short_story_leaves_out_raw_reports_and_repetitions() -> None:
         "broker_gateway said OrderUpdate",
         "risk_monitor said Entered",
     ]
+
+
+def test_an_exit_of_the_gateways_guard_leads_back_to_the_silence_and_the_price() -> None:
+    day_key = "20250602-EXIT-900"
+    own = changed(ORDER, intent_id=day_key, purpose="EXIT", reason="stop", action="SELL")
+    armed = m.StopArmed(day=facts.DAY, stop_usd=980_000.0, stop_price_usd=400.0, shares=100)
+    price = OwnPrice(price_usd=399.0, kind="live")
+    sent = SendOrder(order_id=8, account="DU1", order_ref=f"{day_key}.1", order=own)
+    silence = m.Silence(topic="StopArmed", silent=True)
+
+    def entry(number: int, service: str, source: str, heard: m.Message, *said: m.Message) -> Entry:
+        now = m.Now(market_ns=at(15, number), host_ns=number)
+        seqs = tuple((number if isinstance(o, m.FACTS) else 0, o) for o in said)
+        return Entry(service, number, wire.Record(now, source, 1, number - 1, heard, seqs))
+
+    entries = [
+        entry(1, "risk_monitor", "market_feed", facts.QUOTE, armed),
+        entry(2, "broker_gateway", "risk_monitor", armed),
+        entry(3, "broker_gateway", "", silence),
+        entry(4, "broker_gateway", "tws", price, sent),
+    ]
+    found = why.chain(entries, day_key)
+    assert found is not None
+    assert words(found.causes) == [
+        "risk_monitor heard Quote",
+        "broker_gateway heard StopArmed",
+        "broker_gateway heard Silence",
+        "broker_gateway heard OwnPrice",
+    ]
+    assert "SMH $399.00" in sentence(found.causes[-1].message)
+    assert "nothing is heard" in sentence(found.causes[-2].message)
 
 
 def test_ibs_order_id_leads_to_the_intent() -> None:
