@@ -12,6 +12,7 @@ import resource
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from common import topology
@@ -36,6 +37,7 @@ def targets(*, disk: str) -> dict[str, tuple[str, ...]]:
     return {
         "kill": everyone,
         "hang": watched,
+        "hang-monitors": (topology.RISK,),
         "pause": (*everyone, SIM_TWS),
         "write-fails": topology.DECIDERS,
         "disk-full": () if disk else ("",),
@@ -49,12 +51,22 @@ def kill(world: World, blow: Blow) -> Iterator[None]:
 
 def hang(world: World, blow: Blow) -> Iterator[None]:
     """Stopped for good: the watchdog must see it and kill it."""
-    pid = world.send(blow.target, signal.SIGSTOP)
+    yield from _hung(world, blow.target)
+
+
+def hang_monitors(world: World, _blow: Blow) -> Iterator[None]:
+    """The stop monitor and its standby in the same instant: the gateway's guard is what is left."""
+    yield from _hung(world, topology.RISK, topology.RISK_STANDBY)
+
+
+def _hung(world: World, *names: str) -> Iterator[None]:
+    pids = {name: world.send(name, signal.SIGSTOP) for name in names}
     yield
-    if pid and not world.until(lambda: _gone(pid), WATCHDOG_S_MAX):
-        world.complaints.append(f"{blow.target} hung for {WATCHDOG_S_MAX:g} s and was not replaced")
-        world.send_to(pid, signal.SIGCONT)
-    world.stopped.discard(pid)
+    for name, pid in pids.items():
+        if pid and not world.until(partial(_gone, pid), WATCHDOG_S_MAX):
+            world.complaints.append(f"{name} hung for {WATCHDOG_S_MAX:g} s and was not replaced")
+            world.send_to(pid, signal.SIGCONT)
+        world.stopped.discard(pid)
 
 
 def pause(world: World, blow: Blow) -> Iterator[None]:
@@ -246,6 +258,7 @@ def _filled(path: Path) -> Iterator[None]:
 STRIKES: dict[str, Strike] = {
     "kill": kill,
     "hang": hang,
+    "hang-monitors": hang_monitors,
     "pause": pause,
     "starve": starve,
     "link-loss": link_loss,

@@ -19,6 +19,7 @@ BLOW_S = 3.0  # host time that a blow takes on average, to reckon the rhythm by
 KINDS: tuple[tuple[str, int, tuple[float, float]], ...] = (
     ("kill", 20, (0.0, 0.0)),
     ("hang", 6, (0.0, 0.0)),
+    ("hang-monitors", 3, (0.0, 0.0)),
     ("pause", 10, (0.2, 2.0)),
     ("starve", 4, (2.0, 6.0)),
     ("link-loss", 8, (1.0, 6.0)),
@@ -38,7 +39,7 @@ KINDS: tuple[tuple[str, int, tuple[float, float]], ...] = (
     ("kill-supervisord", 3, (0.0, 0.0)),
     ("kill-launcher", 2, (0.0, 0.0)),
 )
-RESTARTING = frozenset({"kill", "hang", "write-fails"})
+RESTARTING = frozenset({"kill", "hang", "hang-monitors", "write-fails"})
 ALONE = frozenset({"kill-supervisord", "kill-launcher", "second-start"})
 
 
