@@ -152,7 +152,7 @@ class Loop:
             self.engine.restore()
 
     def _new(self) -> Engine:
-        journal = WatchedJournal(self.folder)
+        journal = self.journal = WatchedJournal(self.folder)
         journal.order = self.world.order
         world = self.world
         return Engine(
@@ -170,10 +170,15 @@ class Loop:
         """Another process on the same journal; returns how many records it folded.
 
         `fold`: what it has folded already, as a standby that takes over."""
+        self.close()
         old, self.world = self.world, World()
         self.world.market_ns, self.world.host_ns = old.market_ns, old.host_ns
         self.engine = self._new()
         return self.engine.restore(fold)
+
+    def close(self) -> None:
+        """Gives back what the process had open; one that is killed has it taken."""
+        self.journal.close()
 
     def fact(
         self, body: Message, seq: int, speaker: str = "", epoch: int = 7, floor: int = 1

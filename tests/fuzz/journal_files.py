@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import struct
 import zlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ class Written:
     """One sound journal with checkpoints in it, as bytes, and what each of its frames holds."""
 
     def __init__(self, folder: Path) -> None:
-        loop = Loop(folder, Scripted())
-        for number in range(1, RECORDS + 1):
-            loop.fact(commission(number), number)
-            if number % CHECKPOINT_EVERY == 0:
-                loop.engine._since_checkpoint = CHECKPOINT_RECORDS
-                loop.engine.tick()
+        with closing(Loop(folder, Scripted())) as loop:
+            for number in range(1, RECORDS + 1):
+                loop.fact(commission(number), number)
+                if number % CHECKPOINT_EVERY == 0:
+                    loop.engine._since_checkpoint = CHECKPOINT_RECORDS
+                    loop.engine.tick()
         self.path = next(folder.glob("*.journal"))
         self.data = self.path.read_bytes()
         self.seen = loop.seen
@@ -105,8 +106,19 @@ def check(folder: Path, data: bytes, name: str) -> bool:
     for path in folder.iterdir():
         path.unlink()
     (folder / name).write_bytes(data)
-    frames = sound_frames(data)
     loop = Loop(folder, Scripted(), restore=False)
+    with closing(loop):
+        told = _restarted(loop, data)
+        loop.fact(commission(999), 999, floor=999)  # and life goes on, on a journal that reads back
+    with closing(Loop(folder, Scripted())) as again:
+        if "Commission999" not in again.seen:
+            raise Broken(f"what came after the restart is lost, of {data!r}")
+    return told
+
+
+def _restarted(loop: Loop, data: bytes) -> bool:
+    """Whether damage was told; Broken when the loop knows more or less than the sound records."""
+    frames = sound_frames(data)
     try:
         loop.engine.restore()
     except Exception as error:
@@ -122,10 +134,6 @@ def check(folder: Path, data: bytes, name: str) -> bool:
     hidden = any(sound_frames(rest[at:]) for at in range(len(rest)) if rest[at : at + 2] == b"TR")
     if (hidden or unread) and not told:
         raise Broken(f"damage with sound records behind it was not told, of {data!r}")
-    loop.fact(commission(999), 999, floor=999)  # and life goes on, on a journal that reads back
-    again = Loop(folder, Scripted())
-    if "Commission999" not in again.seen:
-        raise Broken(f"what came after the restart is lost, of {data!r}")
     return told
 
 
