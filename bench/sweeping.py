@@ -1,6 +1,7 @@
 """A sweep of ours as a process of its own, so that its memory can be held against another's.
 
-Arguments: the number of days, the fast spans, the slow ones. Jobs: "crossover", "rules".
+Arguments: the number of days, the fast spans, the slow ones. Jobs: "crossover", "rules", each
+made SWEEPS times.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 from bench import market
-from bench.compiled_backtest import CROSSOVER, VIX_BELOW
+from bench.compiled_backtest import CROSSOVER, SWEEPS, VIX_BELOW
 from bench.yardsticks.serve import serve
 from services.backtest.options import Options
 from services.backtest.sweep.grid import Grid
@@ -26,7 +27,13 @@ def main() -> None:
             options, fast, slow, (options.stop_loss_fraction,), (options.slippage_bp,),
             (leverage,), VIX_BELOW,
         )  # fmt: skip
-        return lambda: lambda: float(sweep_sheet(sheet, grid).column("final_equity_usd").max())
+
+        def sweeps() -> float:
+            for _ in range(SWEEPS):
+                final_usd = sweep_sheet(sheet, grid).column("final_equity_usd")
+            return float(final_usd.max())
+
+        return lambda: sweeps
 
     serve({"crossover": job(CROSSOVER), "rules": job(Options())})
 

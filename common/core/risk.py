@@ -108,14 +108,12 @@ def _on_price(state: State, now: Now) -> list[Message]:
     if seen is None:
         return []
     hit = stop.judge(state, now, seen)
+    if hit is None:
+        equity = None if said_lately else stop.equity_now(state, now, seen)
+        return [] if equity is None else [equity]
     if isinstance(hit, StopHit):
         return [hit, *exits.leave(state, now, "stop")]
-    if hit is not None:
-        return [hit]
-    if said_lately:
-        return []
-    equity = stop.equity_now(state, now, seen)
-    return [] if equity is None else [equity]
+    return [hit]
 
 
 def _on_anything(state: State, now: Now, message: Message) -> list[Message]:
