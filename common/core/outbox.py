@@ -208,7 +208,7 @@ def _due(state: State, now: Now) -> list[Message]:
 
 def _own_exit(state: State, now: Now) -> Message | None:
     """The guard's exit, under the limits that hold for every other."""
-    if state.session is None or not state.guard.silent:
+    if state.session is None or not guard.watches(state.guard):
         return None
     order = guard.due(state.guard, now, state.settings, state.session, _sight(state))
     if order is None or limits.refusal(state, now, order) or limits.wait(state, now, order):

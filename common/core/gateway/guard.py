@@ -108,14 +108,20 @@ def sent(guard: Guard, now: Now, order: Order) -> None:
 
 def blind(guard: Guard, now: Now, settings: Settings, session: Session, held: int) -> bool:
     """Nobody watches: the monitor is silent, shares are held, and there is no own live price."""
-    if not guard.silent or held <= 0 or not session.open_ns <= now.market_ns < session.close_ns:
+    if not watches(guard) or held <= 0 or not session.open_ns <= now.market_ns < session.close_ns:
         return False
     return not _fresh(guard, now, settings)
 
 
+def watches(guard: Guard) -> bool:
+    """Whether the stop is the guard's to keep."""
+    return guard.silent
+
+
 def due(guard: Guard, now: Now, settings: Settings, session: Session, sight: Sight) -> Order | None:
-    """The exit to send now, or None. The caller still holds it against its limits."""
-    if not guard.silent or sight.exiting or sight.shares < 1:
+    """The exit to send now while it `watches`, or None. The caller still holds it against its
+    limits."""
+    if sight.exiting or sight.shares < 1:
         return None
     if not session.open_ns <= now.market_ns < session.close_ns:
         return None
