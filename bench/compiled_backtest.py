@@ -51,7 +51,7 @@ ROUNDS_MAX = 3  # of the sweeps: a yardstick takes many seconds
 def measure(effort: Effort) -> list[Result]:
     bars = effort.samples(BARS)
     with peers.run_folder() as folder, ExitStack() as stack:
-        daily, days = market.daily_sheet(bars, CALM), market.daily_sheet(DAYS)
+        daily, days = market.daily_sheet(bars, CALM, rise=0.0), market.daily_sheet(DAYS)
         found: list[Result] = [*compare(_beside_loop(daily, days), effort)]
         try:
             single = stack.enter_context(rivals.rival("vectorbt", market.save(daily, folder, bars)))

@@ -35,14 +35,16 @@ def minute_sheet(sessions: int) -> Sheet:
     )  # fmt: skip
 
 
-def daily_sheet(sessions: int, volatility: float = 0.015) -> Sheet:
-    """One bar a session, with gaps and lows in proportion; as a default SMH's.
+def daily_sheet(sessions: int, volatility: float = 0.015, rise: float = 0.03) -> Sheet:
+    """One bar a session, with gaps and lows in proportion; as a default SMH's. `rise`: the mean of
+    a day's move, as a share of its volatility.
 
-    A million days need little volatility, or equity leaves every range. The instants are all 0:
-    they would too, and the compiled path reads none.
+    A million days need little volatility and no rise, or a share costs more than any account holds
+    and nothing can be bought. The instants are all 0: they would leave every range as well, and the
+    compiled path reads none.
     """
     draw = np.random.default_rng(SEED)
-    closes = 50.0 * np.exp(np.cumsum(draw.normal(0.03 * volatility, volatility, sessions)))
+    closes = 50.0 * np.exp(np.cumsum(draw.normal(rise * volatility, volatility, sessions)))
     nights = np.exp(draw.normal(0.0, 0.4 * volatility, sessions))
     opens = np.concatenate((closes[:1], closes[:-1])) * nights
     falls = np.exp(-np.abs(draw.normal(0.0, 0.4 * volatility, sessions)))

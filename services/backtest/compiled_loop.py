@@ -239,15 +239,20 @@ def _walked(
 
 
 @compiling.part
-def _quiet(fast: Floats, slow: Floats, dividend_usd: Floats, side: int, shares: int) -> int:
-    """How many of these sessions neither turn the side nor pay a dividend to a holder."""
+def _quiet(
+    fast: Floats, slow: Floats, dividend_usd: Floats, side: int, shares: int, at_once: bool
+) -> int:
+    """How many of these sessions decide nothing and pay no dividend to a holder. The one at whose
+    close the side turns is among them, unless the turn is acted upon `at_once`."""
     held = shares > 0
     if (side > 0) != held:
         return 0
     for k in range(len(fast)):
-        side = rules.side_of(fast[k], slow[k], side)
-        if (side > 0) != held or (held and dividend_usd[k] != 0.0):
+        if held and dividend_usd[k] != 0.0:
             return k
+        side = rules.side_of(fast[k], slow[k], side)
+        if (side > 0) != held:
+            return k if at_once else k + 1
     return len(fast)
 
 
@@ -280,6 +285,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     ) = sheet  # fmt: skip
     sessions = len(close_usd)
     at_close = terms.at_close
+    at_once = at_close or terms.bear_exit == CLOSE
     unjudged = terms.baseline == OFF and terms.margin_rate == 0.0
     cash = terms.start_usd
     count = 0
@@ -300,11 +306,13 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
 
     while s < sessions:
         if cash >= 0.0 and (shares == 0 or unjudged):
-            until = s + _quiet(fast[s:], slow[s:], dividend_usd[s:], side, shares)
-            _mark(equity[s - begin : until - begin], close_usd[s:until], cash, shares)
-            s = until
+            passed = _quiet(fast[s:], slow[s:], dividend_usd[s:], side, shares, at_once)
+            _mark(equity[s - begin : s - begin + passed], close_usd[s:], cash, shares)
+            s += passed
             if s == sessions:
                 break
+            if passed:
+                side = rules.side_of(fast[s - 1], slow[s - 1], side)
         reason, at_usd, level = 0, 0.0, 0.0  # why the position ends, where, the stop's price
         if shares > 0 or cash < 0.0:
             charge = costs.interest_usd(cash, night_factor[s])
