@@ -45,7 +45,6 @@ SWEEP_RULES = Target(
 SWEEP_MEMORY = Target(13, "sweep of 1,000 EMA pairs: the process's largest RSS", VECTORBT, 0.3)
 TARGETS = (LOOP_CROSSOVER, LOOP_MINUTES, ARRAYS, SWEEP, SWEEP_RULES, SWEEP_MEMORY)
 SWEEPS = 10  # of ours in a row: one takes milliseconds, which on a busy machine are the scheduler's
-ROUNDS_MAX = 3  # of the sweeps: a yardstick takes many seconds
 
 
 def measure(effort: Effort) -> list[Result]:
@@ -87,7 +86,7 @@ def measure(effort: Effort) -> list[Result]:
 
         single.run("single")
         found += compare(arrays, effort)
-        return [*found, *compare(sweeps, Effort(min(effort.rounds, ROUNDS_MAX), effort.share))]
+        return [*found, *compare(sweeps, effort)]
 
 
 def _spans() -> tuple[str, str]:

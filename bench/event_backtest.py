@@ -2,8 +2,7 @@
 
 Ours judges the stop on every bar and pays costs and interest; the yardsticks trade an EMA 25/125
 crossover of the same bars, all in, and nothing else. The slowest of them get fewer bars, which
-their lines name; all rates are by bar, in processor time, since all run on one thread. Three
-rounds: the yardsticks take minutes.
+their lines name; all rates are by bar, in processor time, since all run on one thread.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from services.backtest.metrics import metrics
 from services.backtest.options import Options
 
 BARS = 1_000_000
-ROUNDS_MAX = 3
 WHAT = "event path, 1,000,000 minute bars: bars a second"
 BACKTESTING = Target(12, WHAT, "backtesting.py", 2.0, at_least=True)
 NAUTILUS = Target(12, WHAT, "nautilus_trader 1.221, 100,000 bars", 8.0, at_least=True)
@@ -55,8 +53,7 @@ def measure(effort: Effort) -> list[Result]:
                 for target, (rival, bars) in serving.items()
             }
 
-        rounds = Effort(min(effort.rounds, ROUNDS_MAX), effort.share)
-        figures = {figure.target: figure for figure in compare(round_, rounds)} if serving else {}
+        figures = {figure.target: figure for figure in compare(round_, effort)} if serving else {}
     return [
         figures[target] if target in figures else NotMeasured(target, missing[target])
         for target in TARGETS
