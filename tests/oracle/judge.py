@@ -25,6 +25,7 @@ ACTIONS_A_DAY_MAX = 20
 WIRE_NS = 5 * f.SECOND_NS  # market time that may pass between a decision and the server's stamp
 EXTENDED_BEFORE_OPEN_NS = 330 * 60 * f.SECOND_NS
 EXTENDED_AFTER_CLOSE_NS = 240 * 60 * f.SECOND_NS
+TOLD_NS_MAX = f.SECOND_NS  # host time that word of an account may be on its way
 
 Cause = Literal["stop", "bear", "flatten"]
 
@@ -100,6 +101,8 @@ class Judge:
         self._id_max: dict[int, int] = {}
         self._refs: dict[str, Key] = {}
         self._causes: dict[Key, Cause] = {}
+        self._untold: list[f.MoneyMoved] = []  # since the account was told last
+        self._untold_when_sent: dict[Key, list[f.MoneyMoved]] = {}  # and after each purchase
         self._traded: set[Key] = set()
         self._missed: list[date] = []
         self._stop_host_s: list[float] = []
@@ -156,8 +159,11 @@ class Judge:
                 self._ledger.position_said(fact)
             case f.AccountSaid():
                 self._ledger.published(fact)
+                self._untold = [m for m in self._untold if fact.host_ns - m.host_ns < TOLD_NS_MAX]
             case f.MoneyMoved():
                 self._ledger.money_moved(fact)
+                for untold in (self._untold, *self._untold_when_sent.values()):
+                    untold.append(fact)
                 if self._day is not None and self._day.baseline is not None:
                     self._day.baseline.move(fact.amount_usd)
             case f.PnlSaid():
@@ -264,7 +270,12 @@ class Judge:
             before = day.baseline if day.bought == key and day.baseline else Baseline(usd)
             lower_usd = min(usd, before.usd, before.lower_usd)
             higher_usd = max(usd, before.usd, before.higher_usd)
-            day.baseline, day.bought = Baseline(usd, lower_usd, higher_usd), key
+            # Sized and measured by an account that knew nothing of it: honest with or without.
+            untold = [moved.amount_usd for moved in self._untold_when_sent.get(key, ())]
+            taken_usd = sum(-usd for usd in untold if usd < 0)
+            added_usd = sum(usd for usd in untold if usd > 0)
+            day.baseline = Baseline(usd, lower_usd, higher_usd, taken_usd, added_usd)
+            day.bought = key
         if shares == 0:
             day.stop_may_fire = day.leaves_since_yesterday = False
             day.breach = None
@@ -294,6 +305,7 @@ class Judge:
         self._check_id(order)
         self._check_terms(order)
         if order.action == "BUY":
+            self._untold_when_sent[key] = [*self._untold]
             self._check_entry(order)
         elif order.rests:
             self._check_resting_stop(order)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.simulation.process import Process
     from tests.simulation.world import World
 
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode  # a set has no order of its own
 IN_DOUBT = ("SENDING", "UNKNOWN")
 HEALTHY_NS = seconds(2)
 RECOVERY_NS = seconds(10)
@@ -124,7 +125,7 @@ def _fold_is_live_state(world: World) -> None:
     fold = Fold(process.name, process.decider, world.settings, process.disk)
     fold.read_on(process.folder)
     live, folded = process.engine.state, fold.state
-    if msgspec.msgpack.encode(live) != msgspec.msgpack.encode(folded):
+    if _encode(live) != _encode(folded):
         differing = [
             name for name in live.__struct_fields__ if getattr(live, name) != getattr(folded, name)
         ]
