@@ -205,8 +205,10 @@ class Nemesis:
     def _power_cut(self) -> Harm:
         """The machine with everything on it: TWS too, and host time starts anew."""
         world = self.world
-        off_s = self.chance.uniform(8, 15)
         names = list(world.processes)
+        if self._killed_for_good:
+            return NOTHING  # it is off already
+        off_s = self.chance.uniform(8, 15)
         self._killed_for_good.update(names)
         for process in world.processes.values():
             process.kill("the power is cut", bytes_lost=self.chance.random() < 0.5)
