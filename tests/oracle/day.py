@@ -23,6 +23,8 @@ class Breach:
     host_ns: int
     answered: bool = False
     answered_host_ns: int = 0
+    last_host_ns: int = 0
+    """The newest print by which it was still true."""
 
 
 @dataclass(slots=True)

@@ -25,6 +25,8 @@ ACTIONS_A_DAY_MAX = 20
 WIRE_NS = 5 * f.SECOND_NS  # market time that may pass between a decision and the server's stamp
 EXTENDED_BEFORE_OPEN_NS = 330 * 60 * f.SECOND_NS
 EXTENDED_AFTER_CLOSE_NS = 240 * 60 * f.SECOND_NS
+UNANSWERED = "the stop was broken and no sell order followed"
+ONE_SAMPLE_NS = 10 * f.SECOND_NS
 TOLD_NS_MAX = f.SECOND_NS  # host time that word of an account may be on its way
 
 Cause = Literal["stop", "bear", "flatten"]
@@ -214,7 +216,7 @@ class Judge:
         breach = day.breach
         late = breach is not None and session.close_ns - breach.ns < LAST_MOMENTS_NS
         if breach is not None and not (breach.answered or late):
-            self._violate(breach.ns, "the stop was broken and no sell order followed")
+            self._violate(breach.ns, UNANSWERED)
         if day.signal == "BEAR" and day.shares_at_open > 0 and not day.sold:
             self._violate(session.close_ns, "BEAR since the close before, and nothing was sold")
         if day.signal == "BULL" and day.due_for_entry and not day.entries:
@@ -225,20 +227,30 @@ class Judge:
     def _on_price(self, tick: f.PriceSaid | f.LastSizeSaid) -> None:
         quote = self._quotes.said(tick)
         day, shares = self._day, self._ledger.shares
-        if quote is None or day is None or shares <= 0:
+        if day is None or shares <= 0:
             return
         if not day.session.open_ns <= tick.ns < day.session.close_ns:
             return
         cash_usd = self._ledger.cash_usd
+        if quote is None:
+            # At the very end one sample is enough, and bid and ask alone make one.
+            equity_usd, base = cash_usd + shares * self._quotes.newest.mid, day.baseline
+            last = day.session.close_ns - tick.ns <= ONE_SAMPLE_NS
+            if last and base is not None and base.possibly_broken(equity_usd):
+                day.stop_may_fire = True
+            return
         if day.baseline is None:
             day.baseline = Baseline(cash_usd + shares * quote.last)
         marks = (quote.mid, quote.last)
         if day.baseline.possibly_broken(*(cash_usd + shares * mark for mark in marks)):
             day.stop_may_fire = True
-        if day.breach is None and day.baseline.truly_broken(quote, cash_usd, shares):
+        if not day.baseline.truly_broken(quote, cash_usd, shares):
+            return
+        if day.breach is None:
             selling = self._orders.selling
             day.breach = Breach(tick.ns, tick.host_ns, selling, tick.host_ns if selling else 0)
             self._breaches.append(day.breach)
+        day.breach.last_host_ns = tick.host_ns
 
     def _on_pnl(self, said: f.PnlSaid) -> None:
         day, shares = self._day, self._ledger.shares
