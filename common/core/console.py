@@ -90,7 +90,7 @@ class State(Struct):
     linked: bool = False
     shares: int = 0
     resting_usd: float | None = None
-    resting_sells: bool = False
+    resting_sold: bool = False
     data_seen: bool = False
     days: list[DaySummary] = field(default_factory=list)
     ended: RunEnded | None = None
@@ -183,8 +183,10 @@ def _take_fact(state: State, now: Now, message: Message) -> None:
             state.signal = message
         case BaselineSet():
             state.baseline = message
-        case OrderState(purpose="STOP"):
-            state.resting_sells = message.filled > 0 or message.status == "Filled"
+        case Entered():
+            state.resting_sold = False
+        case Exited():
+            state.resting_sold = message.reason == "resting_stop"
         case RiskState(shares=shares, resting_usd=resting_usd):
             state.shares, state.resting_usd = shares, resting_usd
         case DaySummary():
@@ -321,7 +323,7 @@ def _tell(said: _Said, now: Now, message: Message) -> None:  # noqa: C901, PLR09
         case BrokerNotice():
             said.line(lines.notice(message))
         case OrderState(intent_id=intent_id, status=status) if status in lines.BAD_STATUSES:
-            beaten = message.purpose == "EXIT" and status == "REJECTED" and state.resting_sells
+            beaten = message.purpose == "EXIT" and status == "REJECTED" and state.resting_sold
             told = lines.exit_not_needed if beaten else lines.order_trouble
             said.standing(f"order {intent_id}", status, told(message))
         case HaltLatch(mode=mode, reason=reason):

@@ -27,7 +27,6 @@ from common.messages import (
     HaltLatch,
     Message,
     OrderState,
-    OrderStatus,
     RiskState,
     RunEnded,
     Signal,
@@ -214,26 +213,27 @@ def test_each_event_has_its_line(play: Play, message: Message, expected: str) ->
     assert play.lines(message) == expected.split("\n")
 
 
-def order_state(intent_id: str, status: OrderStatus, filled: int = 0) -> OrderState:
-    return OrderState(
-        intent_id=intent_id, purpose="STOP" if "STOP" in intent_id else "EXIT", status=status,
-        shares=100, filled=filled, average_usd=0.0, reason="the group is closed",
-    )  # fmt: skip
+REFUSED_EXIT = OrderState(
+    intent_id="20250602-EXIT-1", purpose="EXIT", status="REJECTED", shares=100, filled=0,
+    average_usd=0.0, reason="the group is closed",
+)  # fmt: skip
 
 
 def test_an_exit_that_the_stop_at_the_broker_forestalls_is_no_trouble(play: Play) -> None:
-    play.hear(order_state("20250602-STOP-1", "Submitted", filled=40))
-    assert play.lines(order_state("20250602-EXIT-1", "REJECTED")) == [
+    play.hear(Exited(DAY, 100, 400.0, "resting_stop", -1.0, 1e6))
+    assert play.lines(REFUSED_EXIT) == [
         "   Order 20250602-EXIT-1 was not needed: the stop at the broker sold first"
     ]
 
 
-def test_an_exit_refused_beside_a_stop_that_has_sold_nothing_is_trouble(play: Play) -> None:
-    play.hear(order_state("20250602-STOP-1", "Filled", filled=100))
-    play.hear(order_state("20250603-STOP-1", "PreSubmitted"))
-    assert play.lines(order_state("20250603-EXIT-1", "REJECTED")) == [
-        "❌ Order 20250603-EXIT-1 REJECTED: the group is closed"
-    ]
+@pytest.mark.parametrize("before", ["sold otherwise", "bought again"])
+def test_any_other_exit_that_is_refused_is_trouble(play: Play, before: str) -> None:
+    if before == "sold otherwise":
+        play.hear(Exited(DAY, 100, 400.0, "stop", -1.0, 1e6))
+    else:
+        play.hear(Exited(DAY, 100, 400.0, "resting_stop", -1.0, 1e6))
+        play.hear(Entered(DAY, 100, 400.0, 3.0, 1e6, again=True))
+    assert play.lines(REFUSED_EXIT) == ["❌ Order 20250602-EXIT-1 REJECTED: the group is closed"]
 
 
 def test_the_readiness_line_says_of_each_thing_ok_or_its_reason(play: Play) -> None:
