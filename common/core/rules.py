@@ -141,26 +141,25 @@ PRICE_RATIOS = (2.0, 3.0, 4.0, 5.0, 10.0, 1.5)
 """Those of them that a price can be told by, moving as it does."""
 
 
-def near_one_of(ratio: float, known: tuple[float, ...], fraction_max: float) -> bool:
-    """Whether `ratio` or its inverse is within `fraction_max` of one of the `known` ratios."""
+def one_near(ratio: float, known: tuple[float, ...], fraction_max: float) -> float:
+    """Which of the `known` ratios, or of their inverses, `ratio` is within `fraction_max` of; 0.0
+    where it is none. The known ones lie further apart than that."""
     if not ratio > 0.0:
-        return False
+        return 0.0
     for one in known:
-        if abs(ratio / one - 1.0) < fraction_max or abs(1.0 / ratio / one - 1.0) < fraction_max:
-            return True
-    return False
+        if abs(ratio / one - 1.0) < fraction_max:
+            return one
+        if abs(1.0 / ratio / one - 1.0) < fraction_max:
+            return 1.0 / one
+    return 0.0
 
 
 def share_split_ratio(before: float, after: float) -> float:
-    """The ratio of the split that best explains `after` shares where there were `before`, forward
-    or reverse; 0.0 where none does within 1 %. What is left over was traded by somebody."""
+    """The ratio of the split that explains `after` shares where there were `before`, forward or
+    reverse; 0.0 where none does within 1 %. What is left over was traded by somebody."""
     if before <= 0.0 or after <= 0.0:
         return 0.0
-    for one in SHARE_RATIOS:
-        for ratio in (one, 1.0 / one):
-            if abs(after / before / ratio - 1.0) < 0.01:
-                return ratio
-    return 0.0
+    return one_near(after / before, SHARE_RATIOS, 0.01)
 
 
 def price_looks_split(price_usd: float, reference_usd: float) -> bool:
@@ -175,7 +174,8 @@ def price_looks_split(price_usd: float, reference_usd: float) -> bool:
 
 def is_split_of_price(ratio: float) -> bool:
     """Whether a price stands to its reference in a ratio that splits come in, nearly."""
-    return near_one_of(ratio, SHARE_RATIOS, 0.01) or near_one_of(ratio, PRICE_RATIOS, 0.07)
+    by_count = one_near(ratio, SHARE_RATIOS, 0.01)
+    return by_count > 0.0 or one_near(ratio, PRICE_RATIOS, 0.07) > 0.0
 
 
 def stop_price(equity_usd: float, stop_usd: float, shares: float, mark_usd: float) -> float:

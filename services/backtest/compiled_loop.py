@@ -65,7 +65,7 @@ class Cell(NamedTuple):
 COMPILED_RULES = (
     rules.ema_alpha, rules.ema_step, rules.side_of, rules.leverage_for_vix, rules.shares_for,
     rules.profit_since, rules.stop_level, rules.risk_base, rules.unexplained,
-    rules.reference_price, rules.near_one_of, rules.is_split_of_price, rules.price_looks_split,
+    rules.reference_price, rules.one_near, rules.is_split_of_price, rules.price_looks_split,
     rules.stop_price,
     rules.margin_shares_max, rules.liquidation_price,
     costs.bought_at, costs.sold_at, costs.commission_usd, costs.interest_usd, costs.stop_fill,

@@ -130,18 +130,42 @@ def _least(values: Floats, count: int) -> float:
 
 
 @compiling.part
+def _larger(a: float, b: float) -> float:
+    """As max(), which compiled code pays for with a search for NaN; equity never is."""
+    return a if a > b else b
+
+
+@compiling.part
+def _smaller(a: float, b: float) -> float:
+    return a if a < b else b
+
+
+@compiling.part
 def _worst_fall(equity_usd: Floats, start_usd: float) -> float:
-    """The deepest fall from the running maximum, as a fraction of it: at the lowest close before
-    each new maximum."""
-    worst = 0.0
-    peak = lowest = start_usd
-    for usd in equity_usd:
-        if usd > peak:
-            worst = max(worst, 1.0 - lowest / peak)
-            peak = lowest = usd
-        elif usd < lowest:
-            lowest = usd
-    return max(worst, 1.0 - lowest / peak)
+    """The deepest fall from the running maximum, as a fraction of it.
+
+    Four closes at a time: they are divided one by one only where the lowest of them may lie
+    deeper below the highest so far than any before. That is rare, so nearly no close costs a
+    division, or a branch that the processor guesses wrong.
+    """
+    peak = start_usd
+    kept = 1.0
+    whole = len(equity_usd) - len(equity_usd) % 4
+    for i in range(0, whole, 4):
+        high = low = equity_usd[i]
+        for k in range(1, 4):
+            high = _larger(equity_usd[i + k], high)
+            low = _smaller(equity_usd[i + k], low)
+        highest = _larger(high, peak)
+        if low <= highest * kept:
+            for usd in equity_usd[i : i + 4]:
+                peak = _larger(usd, peak)
+                kept = _smaller(usd / peak, kept)
+        peak = highest
+    for usd in equity_usd[whole:]:
+        peak = _larger(usd, peak)
+        kept = _smaller(usd / peak, kept)
+    return 1.0 - kept
 
 
 @compiling.part

@@ -8,9 +8,15 @@ import ffn
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from services.backtest.metrics import drawdown_of_largest_dollar_fall_pct, metrics
+from services.backtest.metrics import (
+    drawdown_of_largest_dollar_fall_pct,
+    drawdowns,
+    metrics,
+)
 from services.backtest.options import Options
 from services.backtest.result import ExitReason, Result, Trade
 
@@ -54,6 +60,14 @@ def test_drawdown_is_the_largest_in_percent_not_in_dollars() -> None:
 
     assert metrics(result).max_drawdown_pct == pytest.approx(40.0)
     assert drawdown_of_largest_dollar_fall_pct(result) == pytest.approx(25.0)
+
+
+@given(st.lists(st.integers(-200, 300).map(float), min_size=1, max_size=40))
+def test_drawdown_is_the_deepest_of_all_closes_wherever_they_stand(closes: list[float]) -> None:
+    result = result_of(*closes)
+
+    deepest = drawdowns(result.equity_usd, result.options.start_equity_usd).max() * 100.0
+    assert metrics(result).max_drawdown_pct == max(deepest, 0.0)
 
 
 def test_sharpe_is_mean_over_sample_deviation_of_daily_returns() -> None:

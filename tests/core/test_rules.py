@@ -202,3 +202,16 @@ def test_a_split_is_a_ratio_of_small_whole_numbers(ratio: float) -> None:
 )
 def test_a_dividend_or_a_revised_price_is_no_split(ratio: float) -> None:
     assert not rules.is_split(ratio)
+
+
+@pytest.mark.parametrize("ratio", rules.SHARE_RATIOS)
+def test_a_split_of_shares_is_told_by_its_ratio_forward_and_reverse(ratio: float) -> None:
+    assert rules.share_split_ratio(11274, round(11274 * ratio)) == ratio
+    assert rules.share_split_ratio(11274, int(11274 / ratio)) == 1.0 / ratio
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(11274, 11274), (11274, 12400), (11274, 0), (0, 11274), (-5, -10)]
+)
+def test_shares_traded_or_sold_short_are_no_split(before: float, after: float) -> None:
+    assert rules.share_split_ratio(before, after) == 0.0
