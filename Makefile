@@ -20,7 +20,7 @@ RUN_OPTIONS := \
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test simulate check bench bench-venvs fuzz stops chaos latency docs figures lock clean
+.PHONY: help setup run test simulate crash-points check bench bench-venvs fuzz stops chaos latency docs figures lock clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -42,6 +42,9 @@ test: $(READY) ## all tests: no network, no real TWS
 
 simulate: $(READY) ## the whole system from seeds, faults and all: SEEDS=10000 FIRST=0
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0)
+
+crash-points: $(READY) ## a kill at every point of a reference day, then at PAIRS=1000 pairs of them
+	$(BIN)/python -m tests.simulation --crash-points --pairs $(or $(PAIRS),1000)
 
 check: $(READY) ## formatting, lint and types
 	$(BIN)/ruff format --check .

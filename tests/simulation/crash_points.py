@@ -2,7 +2,9 @@
 
 A point is a process, where in its work it is (before or after a journal write, after a sync, before
 or after a frame or an effect leaves) and what it is writing or sending there. The reference day
-has an entry, a stop, the night and the next day's open and entry, and no fault.
+has an entry, a stop, the night and the next day's open and entry, and no fault. Alone, every point
+kills a process that restarts from disk, and one of the stop monitor's that a standby goes on with
+too; at pairs of points a standby is there, as it nearly always is.
 """
 
 from __future__ import annotations
@@ -11,17 +13,21 @@ import gc
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from random import Random
 from typing import NamedTuple
 
 import msgspec
 
+from common import topology
 from common.clock import SECOND_NS
 from tests.simulation import campaign
 from tests.simulation.process import Process
 from tests.simulation.world import Script, World
 
 REFERENCE_SEED = 54
-REFERENCE = Script(faults=False, sessions=2)
+REFERENCE = Script(faults=False, sessions=2, standby=False)
+CHUNK = 20
 FROM_NS = 2 * SECOND_NS
 """Host time after the start; what is said before is said again by every restart."""
 
@@ -73,10 +79,31 @@ def reached() -> list[Point]:
     return list(found)
 
 
-def killed_at(points: Sequence[Point]) -> list[str]:
-    """The reference day with a kill at each point in turn; what broke, and what was not reached."""
-    world = World(REFERENCE_SEED, REFERENCE)
-    left = list(points)
+class Plan(NamedTuple):
+    """Kills in their order, and whether a second stop monitor stands by."""
+
+    points: tuple[Point, ...]
+    standby: bool
+
+    def __str__(self) -> str:
+        return f"killed at {', then at '.join(map(str, self.points))}" + (
+            ", with a standby" if self.standby else ""
+        )
+
+
+class Played(NamedTuple):
+    """What broke, and how many of the plan's kills came: after the first one the day may never
+    reach the second one's point again."""
+
+    plan: Plan
+    failures: list[str]
+    kills: int
+
+
+def killed_at(plan: Plan) -> Played:
+    """The reference day with a kill at each point in turn."""
+    world = World(REFERENCE_SEED, replace(REFERENCE, standby=plan.standby))
+    left = list(plan.points)
     from_ns = world.timeline.host_ns + FROM_NS
 
     def kill(process: Process, kind: str, data: bytes) -> bool:
@@ -89,43 +116,48 @@ def killed_at(points: Sequence[Point]) -> list[str]:
 
     world.on_point = kill
     world.run()
-    return list(world.failures)
+    return Played(plan, list(world.failures), len(plan.points) - len(left))
 
 
-def _killed_in_order(plans: Sequence[Sequence[Point]]) -> list[tuple[Sequence[Point], list[str]]]:
+def _killed_in_order(plans: Sequence[Plan]) -> list[Played]:
     campaign.quiet()
-    found = []
+    played = []
     for plan in plans:
-        failures = killed_at(plan)
+        played.append(killed_at(plan))
         gc.collect()
-        if failures:
-            found.append((plan, failures))
-    return found
+    return played
 
 
-def pairs(points: Sequence[Point], count: int) -> list[tuple[Point, Point]]:
-    """A systematic sample of all ordered pairs: every so-manieth of them."""
+def singly(points: Sequence[Point]) -> list[Plan]:
+    """Each point once, the stop monitor's once more with a standby."""
+    alone = [Plan((point,), standby=False) for point in points]
+    return alone + [Plan((p,), standby=True) for p in points if p.process == topology.RISK]
+
+
+def pairs(points: Sequence[Point], count: int) -> list[Plan]:
+    """A sample of all ordered pairs, the same for the same count; all when so many are asked."""
     total = len(points) ** 2
-    step = max(1, total // max(1, count))
-    chosen = range(0, total, step)
-    return [(points[at // len(points)], points[at % len(points)]) for at in chosen]
+    chosen = sorted(Random(count).sample(range(total), min(count, total)))
+    both = ((points[at // len(points)], points[at % len(points)]) for at in chosen)
+    return [Plan(pair, standby=True) for pair in both]
 
 
 def run(pair_count: int) -> Iterator[str]:
     """All points singly, then that many pairs; lines for a person, the failures among them."""
     campaign.quiet()
     points = reached()
-    plans: list[Sequence[Point]] = [(point,) for point in points]
-    plans += pairs(points, pair_count) if pair_count else []
-    size = 20
-    chunks = [plans[at : at + size] for at in range(0, len(plans), size)]
-    failed = 0
+    single, double = singly(points), pairs(points, pair_count)
+    plans = [*single, *double]
+    chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
+    failed = twice = 0
     with ProcessPoolExecutor(os.cpu_count() or 1) as pool:
-        for found in pool.map(_killed_in_order, chunks):
-            for plan, failures in found:
-                failed += 1
-                yield f"  killed at {', then at '.join(map(str, plan))}: {failures[0]}"
+        for played in pool.map(_killed_in_order, chunks):
+            for plan, failures, kills in played:
+                twice += kills == 2
+                if failures:
+                    failed += 1
+                    yield f"  {plan}: {failures[0]}"
     yield (
-        f"{len(points)} crash points, each singly; {len(plans) - len(points):,} of "
-        f"{len(points) ** 2:,} pairs; {failed} runs failed"
+        f"{len(points)} crash points, {len(single)} runs with one of them; {len(double):,} of "
+        f"{len(points) ** 2:,} pairs, both killed at in {twice:,}; {failed} runs failed"
     )

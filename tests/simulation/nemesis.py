@@ -21,6 +21,7 @@ from services.sim_tws.orders import Ticket
 from tests.oracle import facts as f
 from tests.simulation.market import ENTRY_NS
 from tests.simulation.process import PERSON, Process
+from tests.simulation.standby import TAKEOVER_S
 from tests.simulation.timeline import Act, seconds
 from tests.simulation.tws import DATA_CLIENT, LINK_BACK, LINK_BACK_LOST, LINK_LOST, ORDERS_CLIENT
 
@@ -132,19 +133,39 @@ class Nemesis:
     # --- processes -----------------------------------------------------------------------------
 
     def died(self, process: Process) -> None:
-        """supervisord starts it again."""
-        world, began_ns = self.world, self.world.timeline.host_ns
+        """supervisord starts it again. Where a standby follows, that one goes on at once, and the
+        copy that is started stands by."""
         if process.name in self._killed_for_good:
             return
-        name = f"restart of {process.name}"
+        standby = self.world.standby
+        if standby is None or standby.active is not process:
+            self._comes_back(f"restart of {process.name}", process, RESTART_S, process.start)
+            return
+        if standby.up:
+            self._comes_back(f"takeover of {process.name}", process, TAKEOVER_S, standby.take_over)
+            self.world.timeline.after(
+                self.chance.uniform(*RESTART_S), lambda: self._start(process, standby.start)
+            )
+        else:
+            self._comes_back(f"restart of {process.name}", process, RESTART_S, standby.start)
+
+    def _comes_back(
+        self, name: str, process: Process, within_s: tuple[float, float], start: Act
+    ) -> None:
+        began_ns = self.world.timeline.host_ns
         self.active.append(name)
 
-        def start() -> None:
+        def come() -> None:
             self.active.remove(name)
             self._over(name, began_ns)
-            process.start()
+            self._start(process, start)
 
-        world.timeline.after(self.chance.uniform(*RESTART_S), start)
+        self.world.timeline.after(self.chance.uniform(*within_s), come)
+
+    def _start(self, process: Process, start: Act) -> None:
+        """Unless the power was cut meanwhile: then the boot starts it."""
+        if process.name not in self._killed_for_good:
+            start()
 
     def _process(self) -> Process:
         names = (*topology.DECIDERS, topology.GATEWAY, topology.RISK)
@@ -213,6 +234,8 @@ class Nemesis:
         for process in world.processes.values():
             process.kill("the power is cut", bytes_lost=self.chance.random() < 0.5)
             process.disk.lose_power(self.chance)
+        if world.standby is not None:
+            world.standby.kill()
         self._drop(("the power is cut"), (ORDERS_CLIENT, DATA_CLIENT))
         world.tws.port_open = False
 
@@ -223,6 +246,8 @@ class Nemesis:
             self._roll_ids_back()
             for process in world.processes.values():
                 process.start()
+            if world.standby is not None:
+                world.standby.start()
 
         return off_s, boot
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from common.clock import SECOND_NS, Clock
 from common.engine import Engine
-from common.fold import Decider
+from common.fold import Decider, Fold
 from common.journal import Journal
 from common.messages import Message
 from common.settings import Settings
@@ -74,7 +74,8 @@ class Process:
 
     # --- life ----------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, fold: Fold | None = None) -> None:
+        """`fold`: as far as a standby has followed; None: from disk."""
         world = self.world
         self.up, self.paused, self.busy, self._syncing = True, False, False, False
         self.lives += 1
@@ -89,12 +90,12 @@ class Process:
         )  # fmt: skip
         self.hands = world.new_hands(self)
         world.bus.join(self.name, self.deliver)
-        self._guarded(self._restore)
+        self._guarded(partial(self._restore, fold))
         if self.up:
             self._wake_at(world.timeline.host_ns)
 
-    def _restore(self) -> None:
-        self.engine.restore()
+    def _restore(self, fold: Fold | None) -> None:
+        self.engine.restore(fold)
         if self.hands is not None:
             self.hands.start()
 

@@ -38,6 +38,8 @@ def unsettled(world: World) -> str:
     for process in world.processes.values():
         if not process.up or process.paused:
             return f"{process.name} is not running"
+    if world.standby is not None and not world.standby.up:
+        return "nobody stands by"
     gateway: Any = world.processes[topology.GATEWAY].engine.state
     risk: Any = world.processes[topology.RISK].engine.state
     if gateway.mode == "LOCKED":
@@ -120,19 +122,27 @@ def _executions_are_on_disk_once(world: World) -> None:
 
 
 def _fold_is_live_state(world: World) -> None:
-    """I16: what the journal gives is what the process knows. One process a run, in turn."""
+    """I16: what the journal gives is what the process knows: read at once of one process a run, in
+    turn, and read on all the time by whoever stands by."""
     names = list(world.processes)
     process = world.processes[names[world.seed % len(names)]]
     fold = Fold(process.name, process.decider, world.settings, process.disk)
     fold.read_on(process.folder)
-    live, folded = process.engine.state, fold.state
+    _same(world, process, fold.state, "its journal does not fold to its state")
+    if world.standby is not None:
+        followed = world.standby.read_on()
+        _same(world, world.standby.active, followed, "its standby does not know its state")
+
+
+def _same(world: World, process: Process, folded: Any, else_: str) -> None:
+    live = process.engine.state
     # For bytes a NaN is itself; for equality a set has no order of its own.
     same = msgspec.msgpack.encode(live) == msgspec.msgpack.encode(folded)
     if not same and live != folded:
         differing = [
             name for name in live.__struct_fields__ if getattr(live, name) != getattr(folded, name)
         ]
-        world.fail(f"{process.name}: its journal does not fold to its state: {differing}")
+        world.fail(f"{process.name}: {else_}: {differing}")
 
 
 def _wire(world: World) -> None:
@@ -160,7 +170,7 @@ def _wire(world: World) -> None:
 
 
 def _unseen(world: World, breach: Breach) -> bool:
-    """It came and went while the stop monitor was dead: here it has no standby that looks on."""
+    """It came and went while the stop monitor was dead and nobody stood by."""
     dead = f"restart of {topology.RISK}"
     return not breach.answered and any(
         name == dead and from_ns <= breach.host_ns and breach.last_host_ns <= to_ns

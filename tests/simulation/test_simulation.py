@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from common import topology
-from common.core import outbox
+from common.core import outbox, risk
 from tests.simulation import campaign
 from tests.simulation.kept import KEPT
-from tests.simulation.world import Script
+from tests.simulation.standby import TAKEOVER_S, Standby
+from tests.simulation.world import SETTINGS, Script, World
 
 ROOT = Path(__file__).parent.parent.parent
 FRESH = range(20)
@@ -58,3 +59,27 @@ def test_a_gateway_that_sends_before_it_is_on_disk_is_found(
     world = campaign.play(3, Script(faults=False, sessions=1))
     assert "left before its SENDING was durable" in world.failures[0]
     assert world.processes[topology.GATEWAY].decider is outbox
+
+
+def test_a_standby_goes_on_in_the_instant_in_which_the_stop_monitor_dies() -> None:
+    world = World(3, Script(faults=False, sessions=1, standby=True))
+    monitor = world.processes[topology.RISK]
+    timeline, alive = world.timeline, list[bool]()
+
+    def kill() -> None:
+        monitor.kill("kill -9")
+        timeline.after(TAKEOVER_S[1], lambda: alive.append(monitor.up))
+
+    timeline.after(5, kill)
+    world.run()
+    assert not world.failures, world.failures
+    assert alive == [True]
+    assert monitor.lives == 2
+    assert world.standby is not None
+    assert world.standby.up, "the copy that was started anew"
+
+
+def test_a_standby_that_follows_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Standby, "read_on", lambda _: risk.start(SETTINGS))
+    world = campaign.play(3, Script(faults=False, sessions=1, standby=True))
+    assert "its standby does not know its state" in world.failures[0]

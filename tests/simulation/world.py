@@ -28,6 +28,7 @@ from tests.simulation.bus import Bus
 from tests.simulation.hands import FeedHands, GatewayHands, Hands
 from tests.simulation.market import ENTRY_NS, SimMarket
 from tests.simulation.process import Killed, Process
+from tests.simulation.standby import Standby
 from tests.simulation.timeline import Timeline, seconds
 from tests.simulation.tws import ACCOUNT, SimTws
 from tests.simulation.witness import Witness
@@ -52,6 +53,8 @@ SETTINGS = Settings(strategy=Strategy(history_slow_multiple=1, history_years=1))
 """The real settings; only the history is shorter, a daily fact of 140 bars in place of 1,250."""
 SLOW_DISKS = 0.25
 """Share of runs in which others hear a fact long before it is on its speaker's platter."""
+STANDING_BY = 0.5
+"""Share of runs in which a second stop monitor stands by; in the others it restarts from disk."""
 RISK_STATE, ALERT = wire.topic_of(RiskState), wire.topic_of(Alert)
 ALARMS = frozenset({"blind", "breached", "unarmed", "no-session"})
 
@@ -63,6 +66,8 @@ class Script:
     faults: bool = True
     sessions: int = 0
     """0: by chance."""
+    standby: bool | None = None
+    """Whether a second stop monitor stands by; None: by chance."""
 
 
 @dataclass(slots=True)
@@ -91,6 +96,10 @@ class World:
         self.bus = Bus(self.timeline, Random(f"{seed} bus"))
         self.witness = Witness(self.timeline)
         self.processes = {name: Process(self, name, DECIDERS[name]) for name in DECIDERS}
+        follows = Random(f"{seed} standby").random() < STANDING_BY
+        self.standby: Standby | None = None
+        if follows if script.standby is None else script.standby:
+            self.standby = Standby(self.processes[topology.RISK])
         self.clock_off_ns = 0
         self.boot_ns = 0
         self.trace: list[str] | None = [] if trace else None
@@ -167,6 +176,8 @@ class World:
     def run(self) -> None:
         for process in self.processes.values():
             process.start()
+        if self.standby is not None:
+            self.standby.start()
         self._beat()
         self.timeline.run(STEPS_MAX)
         if not self.timeline.over:
@@ -180,6 +191,8 @@ class World:
         if self.tws.truth.broken and not self.meddled:
             self.fail(self.tws.truth.broken[0])
         self.nemesis.look()
+        if self.standby is not None:
+            self.standby.look()
         if self._ended():
             self.timeline.over = True
             return
