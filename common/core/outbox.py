@@ -63,7 +63,8 @@ def busy(state: State) -> bool:
     """An order, a what-if or a comparison is under way."""
     moving = any(out.stage != "WORKING" or _fills_soon(out) for out in state.open_orders())
     comparing = state.link.healthy and not state.link.reconciled
-    return moving or comparing or state.snapshots.pending or state.preview is not None
+    asking = state.snapshots.pending and not state.snapshots.routine
+    return moving or comparing or asking or state.preview is not None
 
 
 def _fills_soon(out: Outbound) -> bool:
@@ -82,6 +83,8 @@ def evolve(state: State, now: Now, message: Message) -> None:
     if booking is not None:
         booking(state, now, message)
         one_cancels_all.note_excess(state, now)
+        if state.link.reconciled and state.held_at_most <= 0:
+            guard.served(state.guard)
 
 
 # --- decide ------------------------------------------------------------------------------------
@@ -233,16 +236,9 @@ def _snapshot_due(state: State, now: Now) -> bool:
     if not link.reconciled or snapshots.wanted:
         # a wanted comparison is not put off by the gap, only by a failure's pause
         return now.host_ns >= snapshots.next_host_ns or (snapshots.wanted and not snapshots.failure)
-    differs_ns = state.differs_since_host_ns
-    differs = differs_ns and seconds_since(now, differs_ns) > limits.POSITION_SETTLES_S
-    unclear = any(
-        out.stage == "UNKNOWN"
-        or out.missing
-        or out.status == "Inactive"
-        or reconcile.cancel_unanswered(state, now, out)
-        for out in state.open_orders()
-    )
-    return bool(differs or unclear) and now.host_ns >= snapshots.next_host_ns
+    if now.host_ns < snapshots.next_host_ns:
+        return False
+    return reconcile.in_doubt(state, now) or reconcile.look_due(state, now)
 
 
 def _order_due(state: State, now: Now, out: Outbound) -> Message | None:

@@ -40,8 +40,10 @@ KEY_MAX = 70  # characters of a person's key that go into our own; a key holds 8
 RETURN_SHOWN_MAX = 100.0  # of an account that was all but wiped out
 SUMMARY_AFTER_NS = 5 * SECOND_NS
 ATTEMPTS_MAX = 20  # of an entry in one session, whoever refuses it
-RETRIED = ("REJECTED", "DENIED", "ABANDONED")
-"""What is certain never to have been bought; a cancelled order was stopped on purpose."""
+RETRIED = ("REJECTED", "DENIED")
+"""What is certain never to be bought. A cancelled order was stopped on purpose; an abandoned one
+may lie in a dialog of TWS, where no book shows it: a missed day is cheap, a second position is not.
+"""
 NEVER_RETRIED = ("KID", "Key Information Document")
 """Without the fund's key information document no order of an EU or UK resident passes."""
 EQUITY_SAID_NS = SECOND_NS // 4  # host time between two Equity facts while prices stream

@@ -363,7 +363,7 @@ class GatewayEdge:
         self._at.prices[side] = orders.price(price) or 0.0
         self._at.price_kind = "delayed" if kind in DELAYED_TICKS else "live"
         now_ns = self._clock.now_ns()
-        mark_usd = self._mark_usd()
+        mark_usd = self._mark_usd(side)
         if mark_usd and now_ns - self._at.price_said_ns >= SECOND_NS:
             self._at.price_said_ns = now_ns
             self._say(tws.OwnPrice(mark_usd, self._at.price_kind))
@@ -371,12 +371,13 @@ class GatewayEdge:
     def _on_tickSize(self, _request_id: int, _kind: int, _size: float) -> None:  # noqa: N802 (the library's name)
         """Sizes alone say nothing that the limits need."""
 
-    def _mark_usd(self) -> float:
+    def _mark_usd(self, side: int) -> float:
+        """The mid, which every tick confirms; a last print is one sample, told by its own tick."""
         bid, ask, last = (self._at.prices.get(side, 0.0) for side in (BID, ASK, LAST))
         widest = self._settings.data.spread_fraction_max
         if 0 < bid <= ask and ask - bid <= widest * ask:
             return (bid + ask) / 2
-        return last
+        return last if side == LAST else 0.0
 
     # --- hearing -------------------------------------------------------------------------------
 

@@ -127,6 +127,65 @@ def test_a_stop_that_fired_before_a_later_entry_is_not_that_entrys_stop() -> Non
     assert not play.sent
 
 
+def served() -> Play:
+    """A stop that has fired, was sold and is over."""
+    play = guarded()
+    play.hear(hit())
+    sold = play.send(order("EXIT"))
+    play.hear(play.execution(sold))
+    play.hear(play.status(sold, "Filled", 1000))
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 0, 0.0))
+    play.sent.clear()
+    return play
+
+
+def test_a_stop_that_was_served_is_not_the_stop_of_shares_bought_by_hand_later() -> None:
+    play = served()
+    by_hand = tws.ExecutionReport(
+        "00aa.77.01.01", 0, 0, 4242, "", ACCOUNT, "SMH", "BUY", 500, 100.0, play.market_ns,
+        liquidation=False,
+    )  # fmt: skip
+    play.hear(by_hand)
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 500, 100.0))
+    play.hear(armed(500))
+    silence(play)
+    prices(play, 101.0, 101.0, 101.0, 101.0, 101.0)
+    assert not play.sent
+
+
+def test_a_served_stop_that_is_told_again_is_not_the_next_entrys_stop() -> None:
+    """As a monitor does that speaks under a new epoch, after a reboot."""
+    play = served()
+    entry = play.send(order("ENTRY", 2))
+    play.hear(play.execution(entry))
+    play.hear(play.status(entry, "Filled", 1000))
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 1000, 100.0))
+    play.hear(armed())
+    play.sent.clear()
+    play.hear(hit())
+    silence(play)
+    prices(play, 101.0, 101.0, 101.0, 101.0, 101.0)
+    assert not play.sent
+
+
+def test_beside_its_exit_an_entry_buys_nothing_more() -> None:
+    # given: an entry, part-filled
+    play = Play()
+    play.connect()
+    entry = play.send(order("ENTRY"))
+    play.hear(play.opened(entry))
+    play.hear(play.execution(entry, 400))
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 400, 100.0))
+    play.hear(armed(400))
+    play.sent.clear()
+    # when: the guard sells what it has bought
+    silence(play)
+    prices(play, 99.3, 99.2, 99.1)
+    # then
+    assert [sent.order.shares for sent in play.sent] == [400]
+    assert [sent.order_id for sent in play.all(tws.SendCancel)] == [entry.order_id]
+
+
 @pytest.mark.parametrize(
     "usd",
     [(99.35, 99.35, 99.35), (99.0, 99.5, 99.0, 99.5), (50.0, 50.0, 50.0), (33.4, 33.4, 33.4)],

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from common.clock import SECOND_NS
+from common.core import outbox
 from common.core.gateway import limits
 from common.messages import (
     Accepted,
@@ -19,6 +20,7 @@ from common.messages import (
     HaltLatch,
     Now,
     Order,
+    OrderBook,
     PreviewMargin,
     Refused,
     Resume,
@@ -142,6 +144,46 @@ def test_never_short_foreign_sales_count_as_sold() -> None:
     play.hear(foreign("SELL"))
     assert "never short" in play.refusal(order("EXIT"))
     assert play.refusal(order("EXIT", attempt=2, shares=900)) == ""
+
+
+def test_orders_that_others_place_meanwhile_are_looked_for_every_minute() -> None:
+    """TWS tells nobody of them unasked."""
+    play = ready(shares=1000)
+    play.hear(SESSION)
+    play.pass_s(61)
+    play.books(shares=1000, opened=(foreign("SELL"),))
+    assert play.newest(OrderBook).foreign_sell_shares == 100
+    assert "never short" in play.refusal(order("EXIT"))
+
+
+def test_a_foreign_order_that_is_gone_is_forgotten_within_seconds() -> None:
+    play = ready(shares=1000)
+    play.hear(SESSION)
+    play.pass_s(61)
+    play.books(shares=1000, opened=(foreign("SELL"),))
+    play.pass_s(11)
+    play.books(shares=1000)
+    assert play.newest(OrderBook).foreign_sell_shares == 0
+    assert play.send(order("EXIT")).order.shares == 1000
+
+
+def test_nothing_waits_for_a_look_at_orders_that_are_not_ours() -> None:
+    play = ready()
+    play.hear(SESSION)
+    play.pass_s(61)
+    assert play.state.snapshots.pending
+    assert outbox.busy(play.state) is False
+    play.hear(tws.OwnPrice(100.0, "live"))
+    assert play.send(order("ENTRY")).order.shares == 1000
+
+
+def test_out_of_hours_nobody_looks() -> None:
+    play = ready()
+    play.hear(SESSION)
+    play.pass_s(7 * 3600, 60.0)
+    count = len(play.all(tws.TakeSnapshot))
+    play.pass_s(3600, 60.0)
+    assert len(play.all(tws.TakeSnapshot)) == count
 
 
 def test_a_sale_waits_while_the_reported_position_lags_behind_the_fills() -> None:

@@ -431,3 +431,22 @@ def test_a_crash_at_any_record_of_a_stops_life_gives_one_order_and_no_other_id()
 def test_what_is_said_of_a_stop_names_its_intent() -> None:
     play, stop = rested()
     assert play.newest(OrderUpdate).intent_id == stop.order.intent_id
+
+
+def test_once_the_stop_sells_an_entry_buys_nothing_more() -> None:
+    # given: half of an entry, and the stop that protects it
+    play = Play()
+    play.connect()
+    entry = play.send(order("ENTRY"))
+    play.hear(play.opened(entry))
+    play.hear(play.execution(entry, 400))
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 400, 100.0))
+    stop = play.send(order("STOP", shares=400))
+    play.hear(play.opened(stop, "PreSubmitted"))
+    play.pass_s(1)
+    assert last_cancel(play) == 0, "a stop at rest is no sale"
+    # when
+    sold(play, stop, 100, 300)
+    play.pass_s(1)
+    # then
+    assert last_cancel(play) == entry.order_id

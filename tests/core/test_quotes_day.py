@@ -7,6 +7,7 @@ from datetime import date, timedelta
 import pytest
 from msgspec.structs import replace
 
+from common.clock import SECOND_NS
 from common.core import quotes
 from common.messages import (
     TEXT_MAX,
@@ -20,7 +21,7 @@ from common.messages import (
     Session,
     Started,
 )
-from common.tws.link_messages import LinkDown
+from common.tws.link_messages import LinkDown, LinkUp
 from common.tws.market_messages import (
     ASK,
     BID,
@@ -252,6 +253,29 @@ def test_the_first_quarter_of_an_hour_of_delayed_data_is_of_before_the_open() ->
     play.smh((66, 401.0), (67, 401.02), after_s=1)
     play.smh((76, 401.5), after_s=1)
     assert opening(play) == [(401.5, True)]
+
+
+def test_yesterdays_open_is_told_from_todays_in_the_first_second_after_a_reconnect() -> None:
+    # given: Monday's open, and no break in the stream until Tuesday's
+    play = FeedPlay()
+    play.open_market()
+    play.smh((OPEN, 400.0))
+    play.at(CLOSE_NS + 5 * SECOND_NS)
+    play.at(ns(TUESDAY, 9, 29))
+    play.at(ns(TUESDAY, 9, 30, 0.2))
+    play.hear(LinkDown("closed", listening=True))
+    play.at(ns(TUESDAY, 9, 30, 0.7))
+    play.hear(LinkUp(port=7497, server_version=176, accounts=("DU1234567",), next_order_id=1))
+    play.hear(play.contract())
+    play.tick()
+    play.forget()
+    # when: TWS tells the old one first
+    play.smh((BID, 393.0), (ASK, 393.02), (LAST, 393.0), (OPEN, 400.0), after_s=0.1)
+    play.tick()
+    play.smh((OPEN, 393.1), after_s=0.5)
+    play.tick()
+    # then
+    assert [(said.price_usd, said.official) for said in play.all(OpeningPrint)] == [(393.1, True)]
 
 
 # --- daily bars and history --------------------------------------------------------------------

@@ -171,6 +171,27 @@ def test_a_halt_is_told(tick_type: int, value: float, halted: bool) -> None:
     assert not play.newest(FeedState).halted
 
 
+def test_one_print_beside_a_wide_quote_is_one_sample_however_often_it_is_said() -> None:
+    # given: only the last print can be the mark
+    play = opened()
+    play.smh((BID, 399.5), (ASK, 400.5), after_s=1)
+    # when: one print, then ticks that say nothing of it
+    [said] = play.smh((LAST, 396.0), after_s=0.5)
+    again = play.smh((BID, 399.4), after_s=1.1) + play.smh(after_s=1.1)
+    # then: whoever wants a second sample does not find it here
+    assert {quote.tick_ns for quote in again} <= {said.tick_ns}
+    [second] = play.smh((LAST, 396.0), after_s=1.1)
+    assert second.tick_ns - said.tick_ns > 3 * SECOND_NS
+
+
+def test_a_jump_is_not_confirmed_by_the_print_that_made_it() -> None:
+    play = opened()
+    play.smh((BID, 399.5), (ASK, 400.5), after_s=1)
+    assert not play.smh((LAST, 250.0), after_s=0.5)
+    assert not play.smh((BID, 399.4), after_s=1.1) + play.smh(after_s=1.1)
+    assert [quote.mark_usd for quote in play.smh((LAST, 250.0), after_s=0.1)] == [250.0]
+
+
 tick_values = st.one_of(
     st.floats(), st.floats(min_value=395.0, max_value=405.0), st.sampled_from(NO_PRICES)
 )

@@ -567,3 +567,15 @@ def test_an_order_asked_again_is_the_same_order_after_a_restart() -> None:
     assert not of(PlaceOrder, day.asked_at("15:56") + day.ticks(20))
     assert day.state.entry is not None
     assert day.state.entry.order == order
+
+
+def test_after_an_entry_that_was_abandoned_there_is_no_second_one_that_day() -> None:
+    """TWS may hold it in a dialog, where none of its books shows it."""
+    day = opened()
+    order = day.entry_order("15:55")
+    day.update(order, "UNKNOWN", reason="TWS has not acknowledged it for 5 s")
+    day.wait(40)
+    said = day.update(order, "ABANDONED", reason="it is proven that it never reached the broker")
+    refused = one(EntryRefused, said + day.tick())
+    assert refused.final
+    assert not of(PlaceOrder, day.asked_at("15:57") + day.asked_at("15:58"))

@@ -244,16 +244,6 @@ def test_the_pause_between_attempts_ends_at_thirty_seconds() -> None:
     assert order.shares == 7500, "only a rejection by the broker makes pieces"
 
 
-def test_after_a_piece_is_sold_the_rest_follows() -> None:
-    day = held_day()
-    order = day.stopped_at(397.0)
-    day.update(order, "REJECTED", code=201, reason="201: margin")
-    piece = one(PlaceOrder, day.ticks(12)).order
-    day.fill(piece, piece.shares, 397.0)
-    rest = one(PlaceOrder, day.ticks(3)).order
-    assert rest.shares == 7500 - 1875
-
-
 def test_what_is_unsold_at_the_close_leaves_at_the_next_open() -> None:
     day = held_day()
     day.wait_until(day.hours.close_ns - 5 * 10**9)

@@ -11,6 +11,7 @@ from common.clock import SECOND_NS
 from common.core import staleness
 from common.messages import (
     GUARD_FIRST,
+    Adopt,
     Alert,
     BaselineSet,
     DaySummary,
@@ -25,6 +26,7 @@ from common.messages import (
     Resume,
     StopArmed,
     StopHit,
+    SubmitOrder,
 )
 from tests.core.risk_play import (
     CASH_USD,
@@ -333,3 +335,56 @@ def test_an_exit_leaves_with_no_price_but_what_the_shares_cost() -> None:
     day.wait_until(day.hours.open_ns)
     day.hear(account, Flatten(key="away", deadline_ns=0, by="me"))
     assert one(PlaceOrder, day.tick(0.2)).order.shares == 100
+
+
+def test_a_price_from_before_the_clock_was_set_back_grows_old_all_the_same() -> None:
+    day = held_day()
+    day.wait(3600)
+    day.quote(400.0, 0.2)
+    day.now = Now(market_ns=day.now.market_ns - 600 * SECOND_NS, host_ns=day.now.host_ns)
+    said = [message for _ in range(12) for message in day.pnl(390.0, 1.0) + day.tick()]
+    assert of(StopHit, said), "the broker's PnL counts once no quote is fresh"
+
+
+def test_an_exit_whose_executions_never_come_gives_way_once_the_brokers_count_is_believed() -> None:
+    # given: an exit that ended part-filled; its execution could not be read
+    day = held_day()
+    order = day.stopped_at(397.0)
+    day.update(order, "Submitted", 4000)
+    day.update(order, "Cancelled", 4000)
+    # when: the broker's own count says so too
+    day.held, day.cash_usd = 3500, day.cash_usd + 4000 * 396.0
+    said = [m for _ in range(40) for m in day.quote(396.0, 1.0) + day.account() + day.tick()]
+    # then
+    assert [placed.order.shares for placed in of(PlaceOrder, said)] == [3500]
+
+
+def test_what_an_entry_buys_after_its_first_shares_were_stopped_is_under_their_stop() -> None:
+    # given: 3,000 shares of an entry, sold again by the stop at the broker at a loss
+    day = RiskDay(settings(stop={"resting": True}))
+    day.open_at()
+    entry = day.entry_order()
+    day.fill(entry, 3000, 400.0)
+    day.hear(day.book(working=(entry.intent_id,)))
+    stop = one(SubmitOrder, day.ticks(60)).order
+    day.update(stop, "PreSubmitted")
+    day.fill(stop, 3000, 390.0)
+    day.update(stop, "Filled", 3000)
+    day.account()
+    day.ticks(20)
+    # when: more of it fills before its cancel arrives
+    day.fill(entry, 2000, 390.0)
+    # then: the loss is not forgotten
+    assert day.state.baseline.baseline_usd == CASH_USD
+    one(StopHit, day.quote(390.0, 1.0) + day.quote(390.0, 1.5))
+
+
+def test_shares_that_come_after_a_bear_signal_leave_once_they_are_adopted() -> None:
+    day = RiskDay()
+    day.open_at()
+    day.hear(day.signal("BEAR"))
+    day.fill(None, 500, 400.0, action="BUY")
+    day.account()
+    assert not of(PlaceOrder, day.ticks(10))
+    day.hear(Adopt(key="a", deadline_ns=0, by="person"))
+    assert one(PlaceOrder, day.ticks(10)).order.reason == "bear"

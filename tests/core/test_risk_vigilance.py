@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from common.core import risk
-from common.messages import Alert, JournalDamaged, Message, PlaceOrder, RiskState, Silence
+from common.messages import (
+    GUARD_FIRST,
+    Alert,
+    JournalDamaged,
+    Message,
+    PlaceOrder,
+    RiskState,
+    Silence,
+)
 from common.settings import Settings
 from tests.core.risk_play import CASH_USD, TUESDAY, RiskDay, held_day, settings
 from tests.playbook import Script, instant, of, one
@@ -263,3 +272,14 @@ def test_it_is_busy_while_an_order_or_a_question_about_one_is_open() -> None:
     assert not risk.busy(day.state)
     day.entry_order("15:55", 397.0)
     assert risk.busy(day.state)
+
+
+def test_an_exit_of_the_gateway_that_stays_unfilled_pages_like_any_other() -> None:
+    day = held_day()
+    order = msgspec.structs.replace(
+        day.stopped_at(397.0), intent_id=f"{TUESDAY:%Y%m%d}-EXIT-{GUARD_FIRST}"
+    )
+    day = held_day()
+    day.update(order, "Submitted")
+    pages = [a for a in of(Alert, day.ticks(60)) if a.code == "guard-unfilled"]
+    assert [(page.level, page.raised) for page in pages] == [("page", True)]

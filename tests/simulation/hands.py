@@ -366,7 +366,8 @@ class GatewayHands(Hands):
         self._prices.update(prices.ticks)
         bid, ask, last = (self._prices.get(kind, 0.0) for kind in (mm.BID, mm.ASK, mm.LAST))
         widest = self.settings.data.spread_fraction_max
-        mark = (bid + ask) / 2 if 0 < bid <= ask and ask - bid <= widest * ask else last
+        printed = last if any(kind == mm.LAST for kind, _ in prices.ticks) else 0.0
+        mark = (bid + ask) / 2 if 0 < bid <= ask and ask - bid <= widest * ask else printed
         now_ns = self.host.now_ns()
         if 0 < mark < 1e6 and now_ns - self._price_said_ns >= SECOND_NS:
             self._price_said_ns = now_ns

@@ -84,7 +84,7 @@ class Book(Struct):
         quote = self._quote(now, kind, data)
         if quote is None or (self.said is not None and _same(quote, self.said)):
             return None
-        if not self.level.take(quote.mark_usd, now.market_ns, data.jump_fraction_max):
+        if not self.level.take(quote.mark_usd, quote.tick_ns, data.jump_fraction_max):
             return None
         self.said, self.said_at = quote, now
         return quote
@@ -93,15 +93,15 @@ class Book(Struct):
         uncrossed = self.bid is not None and self.ask is not None and self.bid <= self.ask
         bid, ask = (self.bid, self.ask) if uncrossed else (None, None)
         mid = narrow_mid(bid, ask, data.spread_fraction_max)
-        mark = mid
+        mark, at = mid, now
         if mark is None and self.last_at and not late(self.last_at, now, data.quote_age_s_max):
-            mark = self.last
+            mark, at = self.last, self.last_at  # one print is one sample, however often it is said
         if mark is None:
             return None
         agree = mid is not None and near(self.last, mid, data.agree_fraction_max)
         return Quote(
-            tick_ns=now.market_ns, bid_usd=bid, ask_usd=ask, last_usd=self.last,
-            mark_usd=mark, agree=agree, kind=kind, tick_host_ns=now.host_ns,
+            tick_ns=at.market_ns, bid_usd=bid, ask_usd=ask, last_usd=self.last,
+            mark_usd=mark, agree=agree, kind=kind, tick_host_ns=at.host_ns,
         )  # fmt: skip
 
 

@@ -220,6 +220,7 @@ def _hear_self(state: State, now: Now, message: Message) -> None:
     match message:
         case Session():
             if state.session is None or message.day != state.session.day:
+                state.open_before_usd = state.open_usd or state.open_before_usd
                 state.open_usd = state.first_mid_usd = state.prices = state.opening_said = None
             state.session = message
         case OpeningPrint():

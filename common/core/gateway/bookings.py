@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from common import settings as settings_page
-from common.core.gateway import guard, limits, outbound
+from common.core.gateway import guard, limits, outbound, reconcile
 from common.core.gateway.heard import HEARD, Booking, halt, note_difference
 from common.core.gateway.state import IN_DOUBT, Link, Outbound, Preview, State
 from common.messages import (
@@ -182,10 +182,15 @@ def _decided(state: State, _now: Now, word: OrderUpdate) -> None:
         out.stage, out.status, out.reason = "DONE", "ABANDONED", word.reason
 
 
-def _snapshot_asked(state: State, _now: Now, message: tws.TakeSnapshot) -> None:
-    state.snapshots.number = message.number
-    state.snapshots.pending = True
-    state.snapshots.wanted = False
+def _snapshot_asked(state: State, now: Now, message: tws.TakeSnapshot) -> None:
+    snapshots = state.snapshots
+    snapshots.routine = not (
+        snapshots.wanted or not state.link.reconciled or reconcile.in_doubt(state, now)
+    )
+    snapshots.number = message.number
+    snapshots.pending = True
+    snapshots.wanted = False
+    snapshots.asked_host_ns = now.host_ns
 
 
 def _session(state: State, now: Now, session: Session) -> None:

@@ -45,6 +45,8 @@ class Guard(Struct):
     armed: StopArmed | None = None
     hit: StopHit | None = None
     hit_host_ns: int = 0
+    served: StopHit | None = None
+    """The newest that has been served; it may be told again."""
     silent: bool = False
     low_ns: int = 0
     """Market time of the first price at or below the level since the last one above it."""
@@ -71,7 +73,7 @@ def hear(guard: Guard, now: Now, message: Message) -> None:
     match message:
         case StopArmed():
             guard.armed, guard.low_ns = message, 0
-        case StopHit():
+        case StopHit() if message != guard.served:
             guard.hit, guard.hit_host_ns = message, now.host_ns
         case Silence(topic="StopArmed"):
             guard.silent = message.silent
@@ -95,7 +97,14 @@ def take_price(guard: Guard, now: Now, price_usd: float, *, live: bool) -> None:
 
 def bought(guard: Guard) -> None:
     """A new position: what fired before is not its stop."""
-    guard.hit, guard.low_ns = None, 0
+    served(guard)
+    guard.low_ns = 0
+
+
+def served(guard: Guard) -> None:
+    """Nothing is held any more: what fired has done its work."""
+    if guard.hit is not None:
+        guard.served, guard.hit = guard.hit, None
 
 
 def sent(guard: Guard, now: Now, order: Order) -> None:

@@ -210,7 +210,7 @@ def link_refusal(state: State) -> str:
     link = state.link
     if not link.healthy:
         return link.down_reason if not link.up else "TWS has lost its connection to IB"
-    if not link.reconciled or state.snapshots.pending or state.snapshots.wanted:
+    if not link.reconciled or state.snapshots.awaited:
         return "orders and position are being compared with the broker"
     if not link.refreshed:
         return "the account was not reported yet"

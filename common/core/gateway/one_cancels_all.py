@@ -115,6 +115,8 @@ def cancel_due(state: State, now: Now, out: Outbound) -> bool:
     """
     if out.cancel_sent or out.cancels >= CANCELS_MAX or out.stage not in AT_BROKER:
         return False
+    if out.order.purpose == "ENTRY" and _sold_after(state, out):
+        return True
     if out.order.purpose == "STOP":
         oldest = live_stop(state)
         if out is oldest and excess_s(state, now) > EXCESS_S:
@@ -124,6 +126,16 @@ def cancel_due(state: State, now: Now, out: Outbound) -> bool:
         if any(o.oca_group == out.oca_group for o in _sales(state, out) if o.stage in AT_BROKER):
             return False
     return out.cancel_wanted
+
+
+def _sold_after(state: State, entry: Outbound) -> bool:
+    """A sale of what the entry has bought has begun: the rest must not be bought any more."""
+    return any(
+        out.order_id > entry.order_id
+        and out.order.action == "SELL"
+        and bool(out.order.purpose == "EXIT" or out.filled or out.reported_filled)
+        for out in state.orders.values()
+    )
 
 
 def _keeps_an_exit_waiting(state: State, stop: Outbound) -> bool:

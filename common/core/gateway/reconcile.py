@@ -33,6 +33,11 @@ from common.messages import BrokerNotice, Now
 from common.tws import codes
 from common.tws.messages import Snapshot
 
+LOOK_S = 60.0
+FOREIGN_LOOK_S = 10.0
+"""Market seconds between two looks for foreign orders: while none is known, and while one is; at
+least the shorter in host time, where market time passes faster."""
+
 
 def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
     """Puts the books into force. The caller has checked that it is the snapshot asked for."""
@@ -55,6 +60,33 @@ def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
     state.snapshots.ever = True
     state.snapshots.taken_market_ns = now.market_ns
     state.snapshots.failure = ""
+
+
+def in_doubt(state: State, now: Now) -> bool:
+    """Something that only the broker's books can tell: a position that does not add up, an order
+    that is not where it was."""
+    differs_ns = state.differs_since_host_ns
+    if differs_ns and seconds_since(now, differs_ns) > limits.POSITION_SETTLES_S:
+        return True
+    return any(
+        out.stage == "UNKNOWN"
+        or out.missing
+        or out.status == "Inactive"
+        or cancel_unanswered(state, now, out)
+        for out in state.open_orders()
+    )
+
+
+def look_due(state: State, now: Now) -> bool:
+    """Time to look for orders that are not ours, in the session: TWS tells nobody of them unasked,
+    and what they may sell must not be sold twice."""
+    session, snapshots = state.session, state.snapshots
+    if session is None or not session.open_ns <= now.market_ns < session.close_ns:
+        return False
+    every_s = FOREIGN_LOOK_S if state.foreign else LOOK_S
+    age_ns = now.market_ns - snapshots.taken_market_ns
+    waited_s = seconds_since(now, snapshots.asked_host_ns)
+    return not 0 <= age_ns <= every_s * SECOND_NS and not 0 <= waited_s <= FOREIGN_LOOK_S
 
 
 def cancel_unanswered(state: State, now: Now, out: Outbound) -> bool:

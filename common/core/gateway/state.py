@@ -182,12 +182,20 @@ class Snapshots(Struct):
 
     number: int = 0
     pending: bool = False
+    routine: bool = False
+    """The pending one looks for orders that nobody tells us of; nothing waits for it."""
     wanted: bool = False
     next_host_ns: int = 0
+    asked_host_ns: int = 0
     taken_market_ns: int = 0
     failure: str = ""
     ever: bool = False
     """The books were compared at least once since this journal began."""
+
+    @property
+    def awaited(self) -> bool:
+        """Nothing that adds risk is sent before this comparison."""
+        return self.wanted or (self.pending and not self.routine)
 
 
 class Said(Struct):

@@ -91,8 +91,8 @@ def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | 
     price = noted_price(state)
     if shares < 1 or price is None:
         return None
-    if state.exit_slices > 1:
-        shares = max(1, shares // state.exit_slices)
+    if state.exit_piece:
+        shares = min(shares, state.exit_piece)
     after_hours = (
         reason == "bear"
         and state.settings.exit.bear == "after_hours"

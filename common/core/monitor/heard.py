@@ -243,6 +243,7 @@ def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None
             state.flatten_pending = False
         case Adopt():
             state.ours = True
+            _note_bear(state)
         case Flatten():
             state.halts["flatten"] = f"flattened by {command.by}"
             state.flatten_pending = bool(state.shares) or state.entry is not None
@@ -280,7 +281,15 @@ def _same_day(opening: OpeningPrint | None, day: date) -> bool:
 def _take_signal(state: State, signal: Signal) -> None:
     state.signal = signal
     if signal.final:
-        state.bear_pending = signal.side == "BEAR" and bool(state.shares)
+        state.bear_pending = False
+        _note_bear(state)
+
+
+def _note_bear(state: State) -> None:
+    """What is held on a final BEAR signal is to be sold, whichever of the two was heard first."""
+    signal = state.signal
+    if signal is not None and signal.final and signal.side == "BEAR" and state.shares:
+        state.bear_pending = True
 
 
 def _take_baseline(state: State, message: BaselineSet) -> None:

@@ -78,6 +78,8 @@ def _believe_broker(state: State, now: Now, account: AccountSnapshot) -> None:
     state.ledger_from_ns = account.refreshed_ns
     moved = f"from {round(after_split)} to {account.shares} shares"
     state.halts["foreign"] = f"the position went {moved} without an order of ours"
+    if state.exit is not None and state.exit.status in DONE_STATUSES:
+        state.exit.reported = state.exit.filled  # the executions that it reports never came
     if base is not None:
         base.recounted = True
         if account.mark_usd is not None:
@@ -166,9 +168,10 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
 
 
 def _first_fill(state: State, fill: Fill, today: date) -> None:
-    """From an entry's first share on, the stop is measured from the equity of that moment."""
+    """From an entry's first share on, the stop is measured from the equity of that moment. What it
+    still buys after its first shares were sold again is under their stop."""
     entry = state.entry
-    if entry is None or fill.intent_id != entry.order.intent_id:
+    if entry is None or fill.intent_id != entry.order.intent_id or entry.filled > fill.shares:
         return
     state.baseline = Baseline(
         day=today,
@@ -240,6 +243,8 @@ def _charge(state: State, exec_id: str) -> None:
 def when_flat(state: State) -> None:
     """With nothing held and no exit on its way, every reason to leave has been served."""
     if not state.shares and state.exit is None:
+        state.exit_piece = state.exit_pieces_sold = state.exit_failures = 0
+        state.exit_rejected = ""
         state.breach = None
         state.stop_fired = False
         state.bear_pending = False

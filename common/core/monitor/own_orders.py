@@ -30,6 +30,9 @@ from common.messages import (
     purpose_of,
 )
 
+PIECES_OF_A_SIZE = 2
+"""After so many the next is twice as large: the broker may have its reasons for a moment only, and
+the orders of a day are numbered."""
 PRICE_UNKNOWN_USD = 1.0  # an order is noted at a price; of one at market nothing follows from it
 
 
@@ -154,9 +157,12 @@ def take_exited(state: State, message: Exited) -> None:
         state.resting = None
     else:
         state.exit = None
-    state.exit_slices = 1
     state.exit_failures = 0
     state.exit_rejected = ""
+    if state.exit_piece:
+        state.exit_pieces_sold += 1
+        if state.exit_pieces_sold % PIECES_OF_A_SIZE == 0:
+            state.exit_piece *= 2
     if state.shares and reason == "bear":
         state.bear_pending = True
     ledger.when_flat(state)
@@ -165,15 +171,14 @@ def take_exited(state: State, message: Exited) -> None:
 def take_exit_failed(state: State, now: Now, message: ExitFailed) -> None:
     """An exit that ended unfilled is tried again, each time a little later, after a margin
     rejection in smaller pieces."""
-    state.exit = None
+    plan, state.exit = state.exit, None
     state.exit_failures += 1
     state.exit_rejected = message.reason if message.rejected else state.exit_rejected
     wait_s = min(EXIT_RETRY_S_MAX, 2**state.exit_failures)
     state.exit_retry_host_ns = now.host_ns + wait_s * SECOND_NS
-    if message.rejected:
-        state.exit_slices = min(
-            state.exit_slices * state.settings.exit.reject_slices, state.shares or 1
-        )
+    if message.rejected and plan is not None:
+        state.exit_piece = max(1, plan.order.shares // state.settings.exit.reject_slices)
+        state.exit_pieces_sold = 0
 
 
 def settle_exit(state: State, now: Now) -> None:

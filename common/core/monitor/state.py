@@ -165,7 +165,10 @@ class State(Struct):
     exit_failures: int = 0
     exit_rejected: str = ""
     exit_retry_host_ns: int = 0
-    exit_slices: int = 1
+    exit_piece: int = 0
+    """Shares that an exit sells at once since the broker rejected more; 0: all."""
+    exit_pieces_sold: int = 0
+    """Pieces of that size sold so far."""
     resting: Plan | None = None
     """The newest stop at the broker, also when it is done; None once its sale was told."""
     cancelled: set[str] = field(default_factory=set)

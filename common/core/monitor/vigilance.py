@@ -17,7 +17,18 @@ from common.core.monitor.state import (
     stop_usd,
 )
 from common.core.monitor.stop import armed, equity_now, looks_like_split, sample
-from common.messages import TEXT_MAX, Alert, AlertLevel, Equity, Message, Mode, Now, RiskState
+from common.messages import (
+    DONE_STATUSES,
+    TEXT_MAX,
+    Alert,
+    AlertLevel,
+    Equity,
+    Message,
+    Mode,
+    Now,
+    RiskState,
+    guards,
+)
 
 EQUITY_REPEAT_NS = SECOND_NS
 BREACHED_AFTER_NS = 10 * SECOND_NS
@@ -106,6 +117,12 @@ def _unprotected(state: State, now: Now, shares: int) -> Conditions:
     patience_ns = int(state.settings.exit.unfilled_page_s * SECOND_NS)
     if selling(state, now) and not 0 <= now.host_ns - state.fired_host_ns < patience_ns:
         found["resting-unfilled"] = ("page", f"the stop at the broker sells: {shares} shares left")
+    plan = state.exit
+    if plan is not None and guards(plan.order.intent_id) and plan.status not in DONE_STATUSES:
+        left = plan.order.shares - plan.filled
+        if not 0 <= now.host_ns - plan.asked_host_ns < patience_ns:
+            text = f"exit {plan.order.intent_id} of the gateway: {left} shares not sold"
+            found["guard-unfilled"] = ("page", f"{text}, {plan.status}")
     if state.bear_pending and state.exit is None and state.ours:
         late_ns = now.market_ns - session.open_ns
         if late_ns > BEAR_EXIT_LATE_NS:
