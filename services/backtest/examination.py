@@ -5,6 +5,7 @@ The readers are those of `history.load`; here they go on after a refusal instead
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -55,10 +56,11 @@ def examine(data_dir: Path) -> Examination:
         _covered(SMH_FILE, [row.date for row in smh]),
         _covered(VIX_FILE, [row.date for row in vix], _vix_note(smh, vix, sessions)),
     ]
+    actions = history.read_actions(data_dir, sessions, smh, refuse)
     if (data_dir / ACTIONS_FILE).exists():
-        actions = history.read_actions(data_dir, sessions, refuse)
-        splits = sum(action.kind == "split" for _, action in actions)
-        note = f"{len(actions) - splits} dividends, {splits} splits"
+        kinds = Counter(action.kind for _, action in actions)
+        note = f"{kinds['dividend']} dividends, {kinds['split']} splits"
+        note += f", {kinds['move']} true moves" if kinds["move"] else ""
         covered.append(_covered(ACTIONS_FILE, [day for day, _ in actions], note))
     if (data_dir / ADJUSTED_FILE).exists():
         cells = history.read_adjusted(data_dir, smh, refuse)

@@ -103,7 +103,7 @@ def load(data_dir: Path, bars: Bars = "daily") -> History:
 
 def _load(data_dir: Path, bars: Bars) -> History:
     smh, vix, sessions = read_prices(data_dir)
-    actions = read_actions(data_dir, sessions)
+    actions = read_actions(data_dir, sessions, smh)
     adjusted = read_adjusted(data_dir, smh)
     return History(
         sessions=tuple(sessions.all),
@@ -128,15 +128,17 @@ def read_prices(
     every = Sessions(min(days), max(days))
     data_files.check_sessions(smh_path, smh, every, holes=False, refuse=refuse)
     data_files.check_sessions(vix_path, vix, every, holes=True, refuse=refuse)
-    data_files.check_splits(smh_path, smh, refuse=refuse)
     return smh, vix, every.part(smh[0].date, smh[-1].date) if smh else every
 
 
 def read_actions(
-    data_dir: Path, sessions: Sessions, refuse: Refuse = at_once
+    data_dir: Path, sessions: Sessions, smh: list[DailyRow], refuse: Refuse = at_once
 ) -> list[tuple[date, Action]]:
+    """The actions; with them it is known which large moves of the price are vouched for."""
     path = data_dir / ACTIONS_FILE
-    return data_files.read_actions(path, sessions, refuse=refuse) if path.exists() else []
+    actions = data_files.read_actions(path, sessions, refuse=refuse) if path.exists() else []
+    data_files.check_splits(data_dir / SMH_FILE, smh, actions, refuse=refuse)
+    return actions
 
 
 def read_adjusted(data_dir: Path, smh: Sequence[DailyRow], refuse: Refuse = at_once) -> list[Cell]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.core.rules import SHARE_RATIOS
 from services.backtest.history import HistoryError, load
 from services.backtest.options import Options, OptionsError
 from services.backtest.sheet import lay_out
@@ -70,6 +71,35 @@ def test_unusable_prices_are_refused_with_file_row_and_reason(
 
     with pytest.raises(HistoryError, match=f"SMH_daily.csv, {reason}"):
         load(folder)
+
+
+@pytest.mark.parametrize("ratio", [*SHARE_RATIOS, *(1.0 / ratio for ratio in SHARE_RATIOS)])
+@pytest.mark.parametrize("day_pct", [-1.0, 0.0, 1.0])
+def test_prices_before_a_split_that_nobody_adjusted_are_refused(
+    folder: Path, ratio: float, day_pct: float
+) -> None:
+    def scaled(line: str) -> str:
+        day, *prices, volume = line.split(",")
+        true = [float(price) * ratio / (1.0 + day_pct / 100.0) for price in prices]
+        return ",".join([day, *(f"{price:.6f}" for price in true), volume])
+
+    write(folder, "SMH_daily.csv", [SMH[0], *map(scaled, SMH[1:4]), *SMH[4:]])
+
+    with pytest.raises(HistoryError, match=r"row 5: .* looks like a .* split: .*SMH_actions.csv"):
+        load(folder)
+
+
+def test_a_true_move_of_a_splits_size_is_read_once_its_own_ratio_is_vouched_for(
+    folder: Path,
+) -> None:
+    write(folder, "SMH_daily.csv", [*SMH[:4], "2024-05-23,82,84,81,82,1000"])
+    write(folder, "SMH_actions.csv", ["date,kind,value", "2024-05-23,move,0.5"])
+    with pytest.raises(HistoryError, match=r"put 2024-05-23,move,0.7961 into SMH_actions.csv"):
+        load(folder)
+
+    write(folder, "SMH_actions.csv", ["date,kind,value", "2024-05-23,move,0.7961"])
+
+    assert [row.close for row in load(folder).smh] == [101.0, 102.0, 103.0, 82.0]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ as an editor counts lines: the header is row 1.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
@@ -27,10 +27,15 @@ from services.sim_tws.market.sessions import Sessions
 # Outside these years a date is a slip of the pen; the exchange's calendar is known inside them.
 YEAR_MIN, YEAR_MAX = 1970, 2100
 SERIES_YEAR_MIN = 1900  # of series without sessions, such as interest rates
-# A close this far from the one before, near a whole split ratio, is a split that was not adjusted.
-SPLIT_MOVE_MIN = 0.35
-SPLIT_RATIOS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20)
-SPLIT_RATIO_TOLERANCE = 0.1
+# A price this far from the close before, near a split's ratio, is a split that was not adjusted.
+# SMH's largest day since 2000 is 17.2%, so no true day of it is refused.
+SPLIT_MOVE_MIN = 0.19
+SPLIT_RATIOS = (1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50)
+# The price moves on the split's day too. The smallest ratios are what a crash comes near to.
+SPLIT_RATIO_TOLERANCE, SMALL_RATIO_TOLERANCE = 0.1, 0.02
+SMALL_RATIO_BELOW = 1.5
+# Of a large move that a person vouches for, beside the closes themselves.
+MOVE_TOLERANCE = 0.01
 # Vendors differ by up to 0.2% on a day's extremes; beyond 1% it is another price.
 INTRADAY_MISMATCH_MAX = 0.01
 
@@ -119,22 +124,42 @@ def check_sessions(
             refuse(_refused(path, row.row, f"{named} missing above it"))
 
 
-def check_splits(path: Path, rows: list[DailyRow], *, refuse: Refuse = at_once) -> None:
+def check_splits(
+    path: Path,
+    rows: list[DailyRow],
+    actions: Sequence[tuple[date, Action]],
+    *,
+    refuse: Refuse = at_once,
+) -> None:
     """Refuses a one-day move that looks like a split left in the prices.
 
-    The files are split-adjusted, so no split can be seen in them, listed as an action or not.
+    The files are split-adjusted, so no split can be seen in them, listed as an action or not. A
+    true move of such a size is an action of its own: `date,move,RATIO` of the two closes.
     """
+    moves = {day: action.value for day, action in actions if action.kind == "move"}
     for before, row in pairwise(rows):
+        near = _split_near(row.open / before.close) or _split_near(row.close / before.close)
         ratio = row.close / before.close
-        fold = max(ratio, 1 / ratio)
-        near = min(SPLIT_RATIOS, key=lambda known: abs(known - fold))
-        if abs(ratio - 1) > SPLIT_MOVE_MIN and abs(fold / near - 1) <= SPLIT_RATIO_TOLERANCE:
-            split = f"{near:g}:1" if ratio < 1 else f"1:{near:g}"
+        if near and abs(moves.get(row.date, 0.0) / ratio - 1.0) > MOVE_TOLERANCE:
+            split = f"{near:.4g}:1" if near > 1.0 else f"1:{1.0 / near:.4g}"
             reason = (
                 f"the close went from {before.close:g} to {row.close:g}, which looks like a"
-                f" {split} split: prices must be split-adjusted, and the split an action"
+                f" {split} split: prices must be split-adjusted, and the split an action; if SMH"
+                f" truly moved so, put {row.date},move,{ratio:.4g} into SMH_actions.csv"
             )
             refuse(_refused(path, row.row, reason))
+
+
+def _split_near(ratio: float) -> float:
+    """The split, new shares per old one, that a price / the close before looks like; 0.0: none."""
+    if abs(ratio - 1.0) <= SPLIT_MOVE_MIN:
+        return 0.0
+    fold = max(ratio, 1.0 / ratio)
+    near = min(SPLIT_RATIOS, key=lambda known: abs(known - fold))
+    small = near < SMALL_RATIO_BELOW
+    if abs(fold / near - 1.0) > (SMALL_RATIO_TOLERANCE if small else SPLIT_RATIO_TOLERANCE):
+        return 0.0
+    return near if ratio < 1.0 else 1.0 / near
 
 
 def read_intraday(
@@ -200,7 +225,7 @@ def _bar(
 def read_actions(
     path: Path, sessions: Sessions, *, refuse: Refuse = at_once
 ) -> list[tuple[date, Action]]:
-    """Splits and dividends inside the sessions' range, oldest first.
+    """Splits, dividends and true moves inside the sessions' range, oldest first.
 
     Dividends stay as the file has them: per share after all later splits.
     """
@@ -239,7 +264,9 @@ def _action(
         return day, Action("split", value)
     if kind == "dividend":
         return day, Action("dividend", value)
-    raise _refused(path, number, f"kind '{kind}' is neither split nor dividend")
+    if kind == "move":
+        return day, Action("move", value)
+    raise _refused(path, number, f"kind '{kind}' is neither split nor dividend nor move")
 
 
 def read_column(path: Path, name: str, above: float, *, refuse: Refuse = at_once) -> list[Cell]:

@@ -64,9 +64,13 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A corporate action: new shares per old one, or USD per share of that day."""
+    """A corporate action: new shares per old one, or USD per share of that day.
 
-    kind: Literal["split", "dividend"]
+    A move is none, and no market has it: its value is a close / the one before, which a person
+    vouches for where it looks like a split's.
+    """
+
+    kind: Literal["split", "dividend", "move"]
     value: float
 
 

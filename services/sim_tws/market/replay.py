@@ -45,12 +45,12 @@ def replay(data_dir: Path, seed: int) -> Market:
     all_sessions = Sessions(min(first_day, vix[0].date), max(last_day, vix[-1].date))
     data_files.check_sessions(smh_path, smh, all_sessions, holes=False)
     data_files.check_sessions(vix_path, vix, all_sessions, holes=True)
-    data_files.check_splits(smh_path, smh)
 
     sessions = all_sessions.part(first_day, last_day)
     smh_by_day = {row.date: row for row in smh}
     actions_path = data_dir / "SMH_actions.csv"
     actions = data_files.read_actions(actions_path, sessions) if actions_path.exists() else []
+    data_files.check_splits(smh_path, smh, actions)
     intraday = [
         data_files.read_intraday(data_dir / name, bar_s, sessions, smh_by_day)
         for name, bar_s in INTRADAY_FILES
@@ -77,6 +77,7 @@ class ReplayPrices:
         self.actions = [
             (on, replace(a, value=a.value * self._later_splits(on)) if a.kind == "dividend" else a)
             for on, a in adjusted_actions
+            if a.kind != "move"
         ]
 
     def has(self, symbol: str, day: date) -> bool:

@@ -134,6 +134,22 @@ def test_split_left_in_the_prices_is_refused_listed_or_not(
     assert f"looks like a {split} split" in text
 
 
+def test_a_true_move_that_looks_like_a_split_is_traded_once_it_is_vouched_for(
+    tmp_path: Path,
+) -> None:
+    crash = daily_lines(100.0)[:6] + daily_lines(75.0)[6:]
+    text = refusal(write_folder(tmp_path, SMH_daily=crash))
+    assert "looks like" in text
+
+    vouched = text.partition("put ")[2].split()[0]
+    actions = ["date,kind,value", vouched]
+    market = replay(write_folder(tmp_path, SMH_daily=crash, SMH_actions=actions), 1)
+
+    day = sessions()[5].date
+    assert market.opening_print("SMH", day) == 80.0
+    assert market.actions_on(day) == []
+
+
 def test_large_move_that_is_no_split_is_traded(tmp_path: Path) -> None:
     market = replay(
         write_folder(tmp_path, SMH_daily=daily_lines(100.0)[:6] + daily_lines(70.0)[6:]), 1
@@ -181,7 +197,7 @@ def test_intraday_file_without_its_columns_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "row", "reason"),
     [
-        (["2025-11-19,spinoff,2"], 2, "kind 'spinoff' is neither split nor dividend"),
+        (["2025-11-19,spinoff,2"], 2, "kind 'spinoff' is neither split nor dividend nor move"),
         (["2025-11-19,split,0"], 2, "value 0 is not positive"),
         (["2025-11-19,dividend,x"], 2, "value 'x' is not a number"),
         (["2025-11-27,split,2"], 2, "2025-11-27 is no session of the exchange"),
