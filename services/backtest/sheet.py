@@ -99,7 +99,7 @@ def lay_out(history: History, options: Options) -> Sheet:
         entry_usd=bars.entry_usd,
         vix=_vix(history, ordinal, options),
         dividend_usd=dividends,
-        night_factor=_night_factors(history.rates, ordinal, options),
+        night_factor=_night_factors(history.rates, ordinal, begin, options),
         bar_first=bars.first,
         bar_entry=bars.entry,
         bar_ns=bars.ns,
@@ -165,13 +165,20 @@ def _vix(history: History, ordinal: Ints, options: Options) -> Floats:
     return levels
 
 
-def _night_factors(rates: Quotation, ordinal: Ints, options: Options) -> Floats:
-    """Interest for the night before each session, at the rate of the evening."""
+def _night_factors(rates: Quotation, ordinal: Ints, begin: int, options: Options) -> Floats:
+    """Interest for the night before each session, at the rate of the evening; OptionsError where a
+    traded night has none."""
     factors = np.zeros(len(ordinal))
     if not options.interest:
         return factors
     if not rates.days:
         raise OptionsError("no FEDFUNDS_monthly.csv among the data: add it, or --no-interest")
+    if begin < len(ordinal) - 1 and ordinal[begin] < rates.days[0].toordinal():
+        raise OptionsError(
+            f"FEDFUNDS_monthly.csv begins on {rates.days[0]}, the trading on "
+            f"{date.fromordinal(int(ordinal[begin]))}: add the older rates, begin later with "
+            "--from, or leave interest out (--no-interest, --gross)"
+        )
     evening = _known(rates, ordinal[:-1], rates.values[0]).tolist()
     nights = np.diff(ordinal).tolist()
     spread = options.interest_spread_pct

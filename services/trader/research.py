@@ -95,19 +95,25 @@ def reproduce(
 def _backtest(
     chosen: BacktestOptions, report: Path | None, *, force: bool, as_json: bool
 ) -> ExitCode:
-    from services.trader import research_tables  # noqa: PLC0415  (slow to load)
+    from services.backtest.caveats import (  # noqa: PLC0415  (slow to load)
+        caveats,
+        require_an_entry,
+    )
+    from services.trader import research_tables  # noqa: PLC0415  (the same)
 
     if report is not None:
         _must_be_writable(report, force=force)
     options, history = chosen.options(), chosen.history()
+    require_an_entry(history, options)
     result = chosen.run(history, options)
+    notes = caveats(history, options, result.days)
     if report is not None:
         _write(report, _report(chosen, history, result))
     if as_json:
         written = {"report": str(report)} if report is not None else {}
-        show_json(research_tables.result_as_json(result) | written)
+        show_json(research_tables.result_as_json(result, notes) | written)
         return ExitCode.OK
-    show(research_tables.result_on_screen(result))
+    show(research_tables.result_on_screen(result, notes))
     if report is not None:
         typer.echo(f"\nreport: {report}")
     return ExitCode.OK
@@ -143,9 +149,11 @@ def _write(file: Path, text: str) -> None:
 
 def _lookahead(chosen: BacktestOptions, *, as_json: bool) -> ExitCode:
     from services.backtest import lookahead  # noqa: PLC0415  (slow to load)
+    from services.backtest.caveats import require_an_entry  # noqa: PLC0415  (the same)
     from services.trader import research_tables  # noqa: PLC0415  (the same)
 
-    options = chosen.options()
-    found = lookahead.check(chosen.history(), options)
+    options, history = chosen.options(), chosen.history()
+    require_an_entry(history, options)
+    found = lookahead.check(history, options)
     show_json(found._asdict()) if as_json else show(research_tables.lookahead_on_screen(found))
     return ExitCode.NO if found.first_difference else ExitCode.OK

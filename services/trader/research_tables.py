@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -36,8 +37,8 @@ BARS_WORDS = {
 }
 
 
-def result_as_json(result: Result) -> dict[str, Any]:
-    """Settings, metrics and trades as the command's JSON has them."""
+def result_as_json(result: Result, notes: Sequence[str]) -> dict[str, Any]:
+    """Settings, metrics, trades and what the data lack, as the command's JSON has them."""
     liquidations = sum(trade.reason == "liquidation" for trade in result.trades)
     return {
         "settings": msgspec.to_builtins(result.options),
@@ -50,13 +51,14 @@ def result_as_json(result: Result) -> dict[str, Any]:
         "liquidations": liquidations,
         "from": str(result.days[0]),
         "to": str(result.days[-1]),
+        "notes": list(notes),
         "intraday_days": [str(day) for day in result.fine_days],
         "trades": msgspec.to_builtins(result.trades),
     }
 
 
-def result_on_screen(result: Result) -> RenderableType:
-    """Figures, what was paid, and the last trades."""
+def result_on_screen(result: Result, notes: Sequence[str]) -> RenderableType:
+    """Figures, what was paid, the last trades, and what the data lack."""
     found = metrics(result)
     figures = Table.grid(padding=(0, 2))
     for name, value in found._asdict().items():
@@ -68,7 +70,15 @@ def result_on_screen(result: Result) -> RenderableType:
     if liquidations:
         figures.add_row(Text("liquidations", style="bold red"), str(liquidations))
     title = f"{result.days[0]} to {result.days[-1]}, {len(result.days)} sessions"
-    return Group(Text(f"{title}; {_bars(result)}", style="dim"), figures, Text(), _trades(result))
+    return Group(
+        Text(f"{title}; {_bars(result)}", style="dim"), figures, *noted(notes), Text(),
+        _trades(result),
+    )  # fmt: skip
+
+
+def noted(notes: Sequence[str]) -> list[Text]:
+    """What the data lack, as it stands below figures."""
+    return [Text(note, style="yellow") for note in notes]
 
 
 def reproduction_as_json(reproduction: Reproduction) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from services.backtest.metrics import Metrics
 from services.backtest.sweep.grid import AXES, Grid, document, shown
 from services.backtest.sweep.outcome import Outcome
 from services.backtest.sweep.ranking import SHARES, Ranking, sentence
-from services.trader.research_tables import HEADINGS, figure_text
+from services.trader.research_tables import HEADINGS, figure_text, noted
 
 BEST_SHOWN = 5
 AXIS_HEADINGS = {
@@ -28,7 +28,9 @@ AXIS_HEADINGS = {
 }
 
 
-def as_json(outcome: Outcome, ranking: Ranking, files: Iterable[Path]) -> dict[str, Any]:
+def as_json(
+    outcome: Outcome, ranking: Ranking, files: Iterable[Path], notes: Sequence[str]
+) -> dict[str, Any]:
     """The best cells, the document's own, the spread and the files; every cell is in the file."""
     return {
         "cells": len(outcome.grid),
@@ -47,11 +49,14 @@ def as_json(outcome: Outcome, ranking: Ranking, files: Iterable[Path]) -> dict[s
         "neighbours_of_best": ranking.neighbours,
         "better_than_document": ranking.beaten_by,
         "says": sentence(ranking, HEADINGS[ranking.figure]),
+        "notes": [since(outcome), *notes],
         "files": [str(file) for file in files],
     }
 
 
-def on_screen(outcome: Outcome, ranking: Ranking, files: Iterable[Path]) -> RenderableType:
+def on_screen(
+    outcome: Outcome, ranking: Ranking, files: Iterable[Path], notes: Sequence[str]
+) -> RenderableType:
     """The best cells with the document's own below, and what they are worth."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for axis in reversed(AXES):
@@ -67,9 +72,14 @@ def on_screen(outcome: Outcome, ranking: Ranking, files: Iterable[Path]) -> Rend
     says = sentence(ranking, HEADINGS[ranking.figure])
     written = " and ".join(str(file) for file in files)
     return Group(
-        Text(f"{title}; {order}", style="dim"), table, Text(), Text(says), Text(),
-        Text(f"every cell: {written}", style="dim"),
+        Text(f"{title}; {order}", style="dim"), table, Text(), Text(says),
+        *noted([since(outcome), *notes]), Text(), Text(f"every cell: {written}", style="dim"),
     )  # fmt: skip
+
+
+def since(outcome: Outcome) -> str:
+    """Which days are compared."""
+    return f"From {outcome.first}: the first day on which every cell may trade."
 
 
 def _places(outcome: Outcome, cell: int) -> tuple[int, ...]:

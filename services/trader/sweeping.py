@@ -73,9 +73,9 @@ def sweep(
             chosen, fast=fast, slow=slow, stop_pct=stop_pct, leverage=leverage,
             vix_below=vix_below, slippage_bp=slippage_bp,
         )  # fmt: skip
-        outcome = _carry_out(chosen, grid, chosen_engine, quiet=as_json)
+        outcome, notes = _carry_out(chosen, grid, chosen_engine, quiet=as_json)
         _write(outcome, by, out, picture)
-        _answer(outcome, by, (out, picture), as_json=as_json)
+        _answer(outcome, by, (out, picture), notes, as_json=as_json)
     return ExitCode.OK
 
 
@@ -114,12 +114,22 @@ def _engine(engine: str, scheduler: str) -> Engine:
     return local.run
 
 
-def _carry_out(chosen: BacktestOptions, grid: Grid, engine: Engine, *, quiet: bool) -> Outcome:
+def _carry_out(
+    chosen: BacktestOptions, grid: Grid, engine: Engine, *, quiet: bool
+) -> tuple[Outcome, list[str]]:
+    """The outcome, and what the data lack for it."""
+    from services.backtest.caveats import caveats  # noqa: PLC0415  (slow to load)
+    from services.backtest.sweep.grid import AXES  # noqa: PLC0415  (the same)
     from services.backtest.sweep.outcome import sweep as carry_out  # noqa: PLC0415  (slow to load)
 
     history = chosen.history()
     with _progress(len(grid), quiet=quiet) as done:
-        return carry_out(history, grid, engine, done)
+        outcome = carry_out(history, grid, engine, done)
+    days = [day for day in history.days if outcome.first <= day <= outcome.last]
+    tables = outcome.grid.leverage
+    by_vix = next((at for at, table in enumerate(tables) if len(table) > 1), 0)
+    one = outcome.grid.options((by_vix, *(0 for _ in AXES[1:])))
+    return outcome, caveats(history, one, days)
 
 
 @contextmanager
@@ -154,12 +164,14 @@ def _write(outcome: Outcome, by: str, out: Path, picture: Path) -> None:
         raise CommandError(ExitCode.USAGE, f"{out}: {error.strerror or error}") from error
 
 
-def _answer(outcome: Outcome, by: str, files: tuple[Path, Path], *, as_json: bool) -> None:
+def _answer(
+    outcome: Outcome, by: str, files: tuple[Path, Path], notes: list[str], *, as_json: bool
+) -> None:
     from services.backtest.sweep.ranking import rank  # noqa: PLC0415  (slow to load)
     from services.trader import sweep_tables  # noqa: PLC0415  (the same)
 
     ranking = rank(outcome, by)
     if as_json:
-        show_json(sweep_tables.as_json(outcome, ranking, files))
+        show_json(sweep_tables.as_json(outcome, ranking, files, notes))
     else:
-        show(sweep_tables.on_screen(outcome, ranking, files))
+        show(sweep_tables.on_screen(outcome, ranking, files, notes))

@@ -85,6 +85,54 @@ def test_the_screen_shows_return_drawdown_and_worst_day_together(data: Path) -> 
     assert all(word in output for word in ("CAGR", "max drawdown", "worst day"))
 
 
+def test_the_first_possible_entry_is_said_where_it_is_not_the_first_day(data: Path) -> None:
+    note = "The first entry may come on 2024-01-12, not on 2024-01-02: until then fewer than 8"
+
+    assert answer(data)["notes"][0].startswith(note)
+    assert answer(data, "--gross", "--from", "2024-01-12")["notes"] == []
+    assert note in ask("backtest", "--data", str(data), *SHORT)[1]
+
+
+@pytest.mark.parametrize("command", [["backtest"], ["backtest", "--lookahead-check"], ["report"]])
+def test_too_little_history_for_a_single_entry_is_refused(data: Path, command: list[str]) -> None:
+    code, output = ask(*command, "--data", str(data), "--fast", "3", "--slow", "30")
+
+    assert code == 2
+    assert "have 120 sessions from 2024-01-02, and 150 closes must come before" in output
+    assert "trader history --data DIR" in output
+
+
+def test_where_vix_and_rates_end_before_the_run_is_said(data: Path, tmp_path: Path) -> None:
+    for file in data.iterdir():
+        lines = file.read_text(encoding="utf-8").splitlines()
+        kept = [*lines[:60], *lines[61:80]] if file.name == "VIX_daily.csv" else lines
+        (tmp_path / file.name).write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+    _, hole, ended, rates = answer(tmp_path)["notes"]
+
+    assert hole.startswith("The VIX has no level on 2024-03-27: the last known one counts there")
+    assert ended.startswith("The VIX ends on 2024-04-24: its last value stands for the 41 sessions")
+    assert "live would take 3x there" in ended
+    assert rates.startswith("The interest rates end on 2024-01-01: the last of them, 5.3 %")
+    gross = answer(tmp_path, "--gross", "--leverage", "2")["notes"]
+    assert len(gross) == 1, "no VIX and no rate is needed"
+
+
+def test_nights_before_the_first_interest_rate_are_refused_with_what_to_do(
+    data: Path, tmp_path: Path
+) -> None:
+    for file in data.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "FEDFUNDS_monthly.csv").write_text("date,rate\n2024-02-01,5.3\n", encoding="utf-8")
+
+    code, output = ask("backtest", "--data", str(tmp_path), *SHORT)
+
+    assert code == 2
+    assert "FEDFUNDS_monthly.csv begins on 2024-02-01, the trading on 2024-01-02" in output
+    assert all(way in output for way in ("--from", "--no-interest", "--gross"))
+    assert answer(tmp_path, "--from", "2024-02-01")["metrics"]["entries"] > 0
+
+
 def test_the_lookahead_check_says_how_often_it_cut(data: Path) -> None:
     code, output = ask("backtest", "--data", str(data), *SHORT, "--lookahead-check")
 

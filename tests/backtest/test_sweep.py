@@ -77,7 +77,7 @@ def test_a_cells_figures_are_those_of_the_live_deciders_with_its_settings(
     outcome = sweep(history, grid)
 
     for cell in data.draw(st.sets(st.integers(0, len(grid) - 1), min_size=1, max_size=3)):
-        options = grid.options(places(grid, cell))
+        options = outcome.grid.options(places(grid, cell))
         assert outcome.metrics(cell) == metrics(run_event(history, options))
         assert outcome.metrics(cell) == metrics(run_compiled(history, options))
 
@@ -96,15 +96,38 @@ def wide() -> Grid:
     )  # fmt: skip
 
 
+def test_every_cell_begins_on_the_first_day_on_which_the_longest_slow_span_may_trade() -> None:
+    history = random_history(3, SESSIONS)
+    grid = grid_of(replace(SHORT, history_slow_multiple=2), ema_slow=(6, 11))
+    own = replace(SHORT, history_slow_multiple=2, first=history.days[30])
+
+    assert sweep(history, grid).first == history.days[22]
+    assert sweep(history, grid_of(own, ema_slow=(6, 11))).first == history.days[30]
+
+
+def test_the_documents_own_choice_counts_among_them_where_the_data_are_long_enough() -> None:
+    grid = grid_of(ema_slow=(8, 10))
+
+    assert sweep(random_history(3, 300), grid).first == random_history(3, 300).days[125]
+    assert sweep(random_history(3, 80), grid).first == random_history(3, 80).days[10]
+
+
+def test_data_too_short_for_a_single_entry_of_the_longest_span_are_no_sweep() -> None:
+    with pytest.raises(OptionsError, match=r"60 sessions .* 64 closes .*8 x --slow 8"):
+        sweep(random_history(3, 60), grid_of(replace(SHORT, history_slow_multiple=8)))
+
+
 def test_pieces_of_any_size_give_every_cell_once_and_the_same_figures() -> None:
     grid, history = wide(), random_history(3, SESSIONS)
+    swept = sweep(history, grid)
+    grid = swept.grid
     ground = cells.prepare(grid, lay_out(history, grid.base))
 
     for size in (1, 7, 1000):
         found = [(piece.first, cells.run(ground, piece)) for piece in cells.pieces(grid, size)]
         assert np.array_equal(
             np.concatenate([figures for _, figures in sorted(found, key=lambda one: one[0])]),
-            sweep(history, grid).figures, equal_nan=True,
+            swept.figures, equal_nan=True,
         )  # fmt: skip
 
 
@@ -136,13 +159,15 @@ def test_a_row_of_the_file_gives_back_the_options_whose_backtest_has_its_figures
     history, grid = random_history(7, SESSIONS), wide()
     file = tmp_path / "sweep.parquet"
 
-    parquet.write(sweep(history, grid), file)
+    outcome = sweep(history, grid)
+    parquet.write(outcome, file)
 
     rows = pq.read_table(file).to_pylist()
     assert len(rows) == len(grid)
     for cell in (0, 17, len(grid) - 1):
         options = parquet.options_of(rows[cell])
-        assert options == grid.options(places(grid, cell))
+        assert options == outcome.grid.options(places(grid, cell))
+        assert options.first == outcome.first
         assert {name: rows[cell][name] for name in Metrics._fields} == metrics(
             run_compiled(history, options)
         )._asdict()
@@ -151,7 +176,7 @@ def test_a_row_of_the_file_gives_back_the_options_whose_backtest_has_its_figures
 def test_a_figure_that_is_not_there_is_a_null_in_the_file(tmp_path: Path) -> None:
     file = tmp_path / "sweep.parquet"
 
-    parquet.write(sweep(random_history(7, 5), grid_of()), file)
+    parquet.write(sweep(random_history(7, 9), grid_of()), file)
 
     (row,) = pq.read_table(file).to_pylist()
     assert row["win_rate_pct"] is None
@@ -220,7 +245,7 @@ def test_the_documents_own_box_has_a_frame_where_it_is_drawn() -> None:
     without = grid_of(base, ema_fast=(20, 26), ema_slow=(120, 125))
 
     frames = [
-        heatmap.svg(sweep(random_history(3, SESSIONS), grid), "sharpe", "Sharpe").count("<title>")
+        heatmap.svg(sweep(random_history(3, 140), grid), "sharpe", "Sharpe").count("<title>")
         for grid in (with_it, without)
     ]
 
@@ -230,7 +255,7 @@ def test_the_documents_own_box_has_a_frame_where_it_is_drawn() -> None:
 def test_a_grid_too_large_to_read_is_drawn_in_colours_alone() -> None:
     grid = grid_of(ema_fast=tuple(range(2, 50)), ema_slow=tuple(range(50, 100)))
 
-    picture = heatmap.svg(sweep(random_history(3, 30), grid), "max_drawdown_pct", "drawdown")
+    picture = heatmap.svg(sweep(random_history(3, 110), grid), "max_drawdown_pct", "drawdown")
 
     assert picture.count("<rect") == len(grid) + 1
     assert picture.count("<text") < 50

@@ -36,13 +36,18 @@ def test_every_cell_is_written_and_the_best_stand_above_the_documents_own(tmp_pa
     assert all("3/3.25/3.5/3.75" in line for line in best_five)
     assert own.split()[:5] == ["25", "125", "2", "1", "3/3.25/3.5/3.75"]
     assert "best of 12 cells is partly luck" in output
+    assert "the first day on which every cell may trade" in output
 
 
 def test_the_documents_own_cell_is_the_backtest_with_default_options(tmp_path: Path) -> None:
     _, swept = ask(*SMALL, "--out", str(tmp_path / "cells.parquet"), "--json")
-    _, alone = ask("backtest", "--synthetic", "3", "--history-slow-multiple", "1", "--json")
-
     found = json.loads(swept)
+    _, alone = ask(
+        "backtest", "--synthetic", "3", "--history-slow-multiple", "1", "--from", found["from"],
+        "--json",
+    )  # fmt: skip
+
+    assert found["notes"][0].startswith(f"From {found['from']}: the first day on which every cell")
     assert found["document"] == json.loads(alone)["metrics"]
     assert found["cells"] == 4
     assert len(found["best"]) == 4

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
+from services.backtest.caveats import first_entry_day
 from services.backtest.compiled_path import run_sheet
 from services.backtest.history import History
 from services.backtest.metrics import Metrics, metrics
@@ -18,7 +20,8 @@ SLIPPAGE_BP = (0.0, 1.0, 2.0, 5.0, 10.0)
 
 
 class Grid(NamedTuple):
-    """`cells[row][column]`: that run's figures, None where the pair makes no rules."""
+    """`cells[row][column]`: that run's figures; None where the pair makes no rules, or the data
+    are too short for its slow span."""
 
     title: str
     row_name: str
@@ -27,6 +30,8 @@ class Grid(NamedTuple):
     columns: tuple[float, ...]
     own: tuple[float, float]
     """The run's own row and column."""
+    begin: date
+    """The first day of every cell's run, so that all of them may trade on the same days."""
     cells: tuple[tuple[Metrics | None, ...], ...]
 
 
@@ -34,13 +39,19 @@ def ema_grid(history: History, options: Options) -> Grid:
     """The fast span against the slow one, in closes, around the run's own."""
     rows = _around(options.ema_fast, whole=True)
     columns = _around(options.ema_slow, whole=True)
+    first_days = {
+        slow: first_entry_day(history, replace(options, ema_slow=int(slow))) for slow in columns
+    }
 
     def cell(fast: float, slow: float) -> dict[str, Any] | None:
-        return {"ema_fast": int(fast), "ema_slow": int(slow)} if fast < slow else None
+        if fast >= slow or first_days[slow] is None:
+            return None
+        return {"ema_fast": int(fast), "ema_slow": int(slow)}
 
+    begin = max((day for day in first_days.values() if day), default=_first_day(history, options))
     return Grid(
-        "EMA spans", "fast", "slow", rows, columns, (options.ema_fast, options.ema_slow),
-        _cells(history, options, rows, columns, cell),
+        "EMA spans", "fast", "slow", rows, columns, (options.ema_fast, options.ema_slow), begin,
+        _cells(history, replace(options, first=begin), rows, columns, cell),
     )  # fmt: skip
 
 
@@ -55,8 +66,14 @@ def stop_grid(history: History, options: Options) -> Grid:
 
     return Grid(
         "Stop and slippage", "stop %", "slippage bp", rows, columns, (own, options.slippage_bp),
-        _cells(history, options, rows, columns, cell),
+        _first_day(history, options), _cells(history, options, rows, columns, cell),
     )  # fmt: skip
+
+
+def _first_day(history: History, options: Options) -> date:
+    """The first day of the run itself."""
+    sheet = lay_out(history, options)
+    return sheet.day(sheet.begin)
 
 
 def _around(own: float, *, whole: bool) -> tuple[float, ...]:

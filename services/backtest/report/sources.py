@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from services.backtest.history import History, files_of
 from services.backtest.options import Bars
-from services.backtest.result import Result
 
 
 class Series(NamedTuple):
@@ -68,19 +67,6 @@ def runs(chosen: Sequence[date], sessions: Sequence[date]) -> list[Run]:
         else:
             found.append([day])
     return [Run(days[0], days[-1], len(days)) for days in found]
-
-
-def vix_gap(history: History, result: Result) -> str:
-    """Where the VIX ends before the run, on which the leverage hangs; "" where it does not."""
-    if not history.vix.days:
-        return "There is no VIX: the base leverage throughout."
-    last = history.vix.days[-1]
-    after = sum(day > last for day in result.days)
-    return (
-        f"The VIX ends on {last}: its last value stands for the {after:,} sessions after it."
-        if after
-        else ""
-    )
 
 
 def _series(name: str, days: Sequence[date]) -> Series:

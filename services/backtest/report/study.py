@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from services.backtest.caveats import caveats
 from services.backtest.history import History
 from services.backtest.hold import buy_and_hold
 from services.backtest.metrics import Metrics, metrics
@@ -43,7 +44,7 @@ class Study:
     grids: tuple[Grid, ...]
     luck: Luck | None
     series: tuple[Series, ...]
-    vix_gap: str
+    caveats: tuple[str, ...]
     intraday: tuple[Run, ...]
 
     @property
@@ -81,6 +82,6 @@ def study(history: History, result: Result, *, resamples: int = RESAMPLES) -> St
         grids=(grids.ema_grid(history, options), grids.stop_grid(history, options)),
         luck=luck(result, hold, resamples=resamples),
         series=tuple(sources.series(history)),
-        vix_gap=sources.vix_gap(history, result),
+        caveats=tuple(caveats(history, options, result.days)),
         intraday=tuple(sources.runs(result.fine_days, result.days)),
     )

@@ -17,7 +17,7 @@ def paragraph(study: Study) -> str:
     """No return without its drawdown and its worst day."""
     sentences = (
         _outcome(study), _trading(study), _stops(study), _bad_days(study), _costs(study),
-        _luck(study.luck), study.vix_gap, _caution(study),
+        _luck(study.luck), *study.caveats, _caution(study),
     )  # fmt: skip
     return " ".join(sentence for sentence in sentences if sentence).replace(" -", " −")
 
