@@ -129,7 +129,10 @@ def _adjustment(history: History, options: Options) -> Floats:
     adjusted = dict(zip(history.adjusted.days, history.adjusted.values, strict=True))
     missing = [row.date for row in history.smh if row.date not in adjusted]
     if missing:
-        raise OptionsError(f"SMH_adjclose.csv has no row for {missing[0]}")
+        raise OptionsError(
+            f"SMH_adjclose.csv has no row for {missing[0]}: the rules behind the published figures "
+            "need the dividend-adjusted close (date,adjclose) of each session"
+        )
     return np.array([adjusted[row.date] / row.close for row in history.smh])
 
 

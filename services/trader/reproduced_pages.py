@@ -31,7 +31,7 @@ PAGE_WIDTH = 110
 
 
 def expected(found: Reproduction) -> str:
-    """What a user may expect: the essential rows, then the paragraph."""
+    """What a user may expect: the essential rows, the paragraph, and what the data lack."""
     rows = [row for row in found.rows if row.name in ESSENTIAL and _period(row) in PERIODS]
     lines = [_heads("period", "rules")]
     before = ""
@@ -39,7 +39,8 @@ def expected(found: Reproduction) -> str:
         period = _period(row)
         lines.append(_line(row, period if period != before else "", row.name))
         before = period
-    return "\n".join([*lines, "", *wrap(found.paragraph, PAGE_WIDTH)])
+    notes = ["", *wrap(" ".join(found.notes), PAGE_WIDTH)] if found.notes else []
+    return "\n".join([*lines, "", *wrap(found.paragraph, PAGE_WIDTH), *notes])
 
 
 def window(found: Reproduction) -> str:

@@ -86,6 +86,7 @@ def reproduction_as_json(reproduction: Reproduction) -> dict[str, Any]:
         "rows": [{"name": f"{row.name}, {row.period}", **row.figures} for row in reproduction.rows],
         "compared": [compared._asdict() for compared in reproduction.compared],
         "paragraph": reproduction.paragraph,
+        "notes": list(reproduction.notes),
     }
 
 
@@ -108,7 +109,9 @@ def reproduction_on_screen(reproduction: Reproduction) -> RenderableType:
         compared.add_row(HEADINGS[line.figure], f"{line.published:.2f}", found, verdict)
         if line.note and line.reproduced:
             compared.add_row("", "", "", Text(line.note, style="dim"))
-    return Group(table, Text(), compared, Text(), Text(reproduction.paragraph))
+    return Group(
+        table, Text(), compared, Text(), Text(reproduction.paragraph), *noted(reproduction.notes)
+    )
 
 
 def lookahead_on_screen(found: Lookahead) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
-from services.backtest.history import load
+from services.backtest.history import History, Quotation, load
+from services.backtest.options import OptionsError
 from services.backtest.picture import svg
 from services.backtest.reproduce import Reproduction, reproduce
 from services.trader.reproduced_pages import rewritten
@@ -18,8 +22,19 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no market data at {D
 
 
 @pytest.fixture(scope="module")
-def reproduced() -> Reproduction:
-    return reproduce(load(DATA))
+def history() -> History:
+    return load(DATA)
+
+
+@pytest.fixture(scope="module")
+def reproduced(history: History) -> Reproduction:
+    return reproduce(history)
+
+
+def from_day(history: History, first: date) -> History:
+    """The history without the sessions before a day."""
+    at = bisect_left(history.days, first)
+    return replace(history, sessions=history.sessions[at:], smh=history.smh[at:])
 
 
 def test_the_published_figures_come_out_under_the_rules_that_produced_them(
@@ -87,3 +102,39 @@ def test_the_picture_shows_the_window_from_one_start(reproduced: Reproduction) -
     assert len(reproduced.curves) == 6
     assert {curve.days for curve in reproduced.curves} == {reproduced.curves[0].days}
     assert all(curve.equity_usd[0] == pytest.approx(1e5, rel=0.01) for curve in reproduced.curves)
+
+
+def test_what_the_data_lack_is_said(history: History, reproduced: Reproduction) -> None:
+    waits, vix = reproduced.notes
+
+    assert waits.startswith("From 2000 the first entry may come on 2002-")
+    assert vix.startswith(f"The VIX ends on {history.vix.days[-1]}: its last value stands for")
+
+
+def test_periods_that_begin_before_the_data_are_left_out_and_that_is_said(history: History) -> None:
+    shorter = from_day(history, date(2015, 1, 2))
+
+    found = reproduce(shorter)
+
+    assert {row.period for row in found.rows if row.period.startswith("from")} == {"from 2022"}
+    assert found.notes[0] == "Left out: from 2012, from 2000. The data begin on 2015-01-02."
+    assert "from 2022-07-05 to 2026-01-30" in found.paragraph
+
+
+def test_data_that_do_not_cover_the_published_window_are_refused_with_what_to_do(
+    history: History,
+) -> None:
+    late, early = from_day(history, history.days[-300]), history.until(date(2024, 12, 31))
+    no_rates = replace(history, rates=Quotation())
+    late_rates = replace(history, rates=Quotation((date(2023, 1, 1),), (4.0,)))
+
+    for lacking, reason in (
+        (late, "SMH_daily.csv has 0 sessions before 2022-07-05"),
+        (early, "SMH_daily.csv ends on 2024-12-31, the published window on 2026-01-30"),
+        (no_rates, "FEDFUNDS_monthly.csv is not among the data"),
+        (late_rates, "FEDFUNDS_monthly.csv begins on 2023-01-01"),
+        (replace(history, adjusted=Quotation()), "SMH_adjclose.csv has no row for 2022-01-03"),
+    ):
+        with pytest.raises(OptionsError, match=reason) as refused:
+            reproduce(lacking)
+        assert "--no-interest" not in str(refused.value)

@@ -22,6 +22,7 @@ FOUND = Reproduction(
     paragraph="Expect less.",
     title="",
     curves=(),
+    notes=(),
 )
 PAGE = "before\n<!-- reproduced: {} -->\nold\n<!-- end -->\nafter"
 
@@ -55,6 +56,14 @@ def test_the_window_has_all_its_rows_and_each_published_figure_its_verdict() -> 
         "| buy and hold", "| with interest",
     ]  # fmt: skip
     assert block("compared")[2:] == ["| Sharpe | 1.64 | 1.64 | reproduced |"]
+
+
+def test_what_the_data_lack_stands_below_the_paragraph() -> None:
+    lacking = FOUND._replace(notes=("The VIX ends.", "The rates end."))
+
+    page = rewritten(PAGE.format("expected"), lacking)
+
+    assert "Expect less.\n\nThe VIX ends. The rates end.\n<!-- end -->" in page
 
 
 @pytest.mark.parametrize(
