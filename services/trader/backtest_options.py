@@ -6,6 +6,7 @@ options of the command line, so that each is declared, explained and turned into
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from services.backtest.options import Options
     from services.backtest.result import Result
 
+DATA_VARIABLE = "TRADER_DATA"
 BESIDE_US = Path(__file__).resolve().parents[3] / "shared" / "data"
 """Where the data lie when they lie beside the repository."""
 NO_DATA = (
@@ -33,11 +35,13 @@ NO_DATA = (
 DataDir = Annotated[
     Path | None,
     typer.Option(
-        "--data", envvar="TRADER_DATA", exists=True, file_okay=False,
-        help="Folder with SMH_daily.csv and VIX_daily.csv.  [default: ../shared/data]",
+        "--data", envvar=DATA_VARIABLE, exists=True, file_okay=False,
+        help=r"Folder with SMH_daily.csv and VIX_daily.csv. \[default: ../shared/data]",
     ),
 ]  # fmt: skip
 DAY = ["%Y-%m-%d"]
+VIX_TIERS = "12:3.75,13:3.5,14:3.25"
+SLIPPAGE_BP, COMMISSION_USD, INTEREST_SPREAD_PCT = 1.0, 0.005, 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +68,7 @@ class BacktestOptions:
     ] = None
     vix_tiers: Annotated[
         str, typer.Option(help="Leverage below VIX levels, LEVEL:LEVERAGE, rising; else 3.")
-    ] = "12:3.75,13:3.5,14:3.25"
+    ] = VIX_TIERS
     stop_pct: Annotated[float, typer.Option(help="Daily stop, % of the baseline.")] = 2.0
     baseline: Annotated[
         Literal["open", "previous_close", "entry", "off"],
@@ -77,12 +81,14 @@ class BacktestOptions:
     reentry: Annotated[
         bool, typer.Option("--reentry/--no-reentry", help="Enter again on a stop's own day.")
     ] = True
-    slippage_bp: Annotated[float, typer.Option(help="Per side, basis points.")] = 1.0
-    commission: Annotated[float, typer.Option(help="USD per share.")] = 0.005
+    slippage_bp: Annotated[float, typer.Option(help="Per side, basis points.")] = SLIPPAGE_BP
+    commission: Annotated[float, typer.Option(help="USD per share.")] = COMMISSION_USD
     interest: Annotated[
         bool, typer.Option("--interest/--no-interest", help="On what is borrowed.")
     ] = True
-    interest_spread: Annotated[float, typer.Option(help="Over the fed funds rate, % a year.")] = 1.5
+    interest_spread: Annotated[float, typer.Option(help="Over the fed funds rate, % a year.")] = (
+        INTEREST_SPREAD_PCT
+    )
     gross: Annotated[bool, typer.Option("--gross", help="No commission, slippage or interest.")] = (
         False
     )
@@ -97,6 +103,23 @@ class BacktestOptions:
         Literal["compiled", "event"],
         typer.Option(help="The rules compiled, or the live deciders: the same to the bit."),
     ] = "compiled"
+
+    def __post_init__(self) -> None:
+        """CommandError where one option would silently undo another."""
+        typed = self.data is not None and str(self.data) != os.environ.get(DATA_VARIABLE)
+        if self.synthetic is not None and typed:
+            raise _undone("--synthetic invents a market", f"--data {self.data}")
+        if self.leverage is not None and self.vix_tiers != VIX_TIERS:
+            raise _undone("--leverage holds whatever the VIX", f"--vix-tiers {self.vix_tiers}")
+        if not self.gross:
+            return
+        for name, value, default in (
+            ("--slippage-bp", self.slippage_bp, SLIPPAGE_BP),
+            ("--commission", self.commission, COMMISSION_USD),
+            ("--interest-spread", self.interest_spread, INTEREST_SPREAD_PCT),
+        ):
+            if value not in (0.0, default):
+                raise _undone("--gross has no costs and no interest", f"{name} {value:g}")
 
     def options(self) -> Options:
         """The rules and costs, their bounds checked."""
@@ -196,12 +219,19 @@ def plain_errors() -> Iterator[None]:
     import msgspec  # noqa: PLC0415  (beside what needs it)
 
     from services.backtest.history import HistoryError  # noqa: PLC0415  (slow to load)
+    from services.backtest.option_names import in_options  # noqa: PLC0415  (the same)
     from services.backtest.options import OptionsError  # noqa: PLC0415  (the same)
 
     try:
         yield
-    except (OptionsError, HistoryError, msgspec.ValidationError) as error:
+    except (OptionsError, msgspec.ValidationError) as error:
+        raise CommandError(ExitCode.USAGE, in_options(str(error))) from error
+    except HistoryError as error:
         raise CommandError(ExitCode.USAGE, str(error)) from error
+
+
+def _undone(because: str, option: str) -> CommandError:
+    return CommandError(ExitCode.USAGE, f"{because}: leave {option} out")
 
 
 def _day(given: datetime | None) -> date | None:

@@ -145,8 +145,11 @@ def _progress(cells: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
 
 
 def _refuse_to_overwrite(*files: Path, force: bool) -> None:
+    """What cannot be written, or may not be, is said before the work."""
     if files[0] == files[1]:
         raise CommandError(ExitCode.USAGE, f"{files[0]}: the picture's name; end it in .parquet")
+    if not files[0].parent.is_dir():
+        raise CommandError(ExitCode.USAGE, f"{files[0].parent}: no such folder")
     for file in files:
         if file.exists() and not force:
             reason = f"{file} is there already: --force overwrites it, --out names another"

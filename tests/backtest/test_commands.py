@@ -145,8 +145,19 @@ def test_the_lookahead_check_says_how_often_it_cut(data: Path) -> None:
     [
         (["--margin", "pm"], "off, regt, or pm:RATE"),
         (["--vix-tiers", "12"], "LEVEL:LEVERAGE pairs"),
-        (["--fast", "9", "--slow", "8"], "must be smaller"),
-        (["--stop-pct", "90"], "stop.loss_fraction"),
+        (["--fast", "9", "--slow", "8"], "--fast (9) must be smaller than --slow (8)"),
+        (["--stop-pct", "90"], "--stop-pct must be at most 20 %"),
+        (
+            ["--slow", "600", "--history-slow-multiple", "5"],
+            "--slow times --history-slow-multiple must be at most 2500 closes",
+        ),
+        (["--leverage", "9"], "--leverage must be at most 6"),
+        (["--vix-tiers", "14:3,12:3.5"], "VIX levels must rise"),
+        (["--commission", "-1"], "--commission must be at least 0 USD"),
+        (["--gross", "--slippage-bp", "5"], "--gross has no costs and no interest: leave --slip"),
+        (["--gross", "--commission", "0.01"], "leave --commission 0.01 out"),
+        (["--leverage", "2", "--vix-tiers", "12:3.5"], "leave --vix-tiers 12:3.5 out"),
+        (["--synthetic", "1"], "--synthetic invents a market: leave --data"),
         (["--from", "2030-01-01"], "no session from 2030-01-01 on"),
         (["--bars", "1min"], "SMH_1min.csv"),
     ],
@@ -203,6 +214,20 @@ def test_an_invented_market_needs_no_folder_and_follows_its_seed() -> None:
         return float(json.loads(output)["metrics"]["final_equity_usd"])
 
     assert final_usd(1) == final_usd(1) != final_usd(2)
+
+
+def test_a_folder_named_by_the_environment_gives_way_to_an_invented_market(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADER_DATA", str(data))
+
+    assert ask("backtest", "--synthetic", "1", "--json")[0] == 0
+
+
+def test_the_help_names_the_folder_that_is_taken_by_default() -> None:
+    _, output = ask("backtest", "--help")
+
+    assert "default:../shared/data" in "".join(output.replace("│", "").split())
 
 
 def test_an_invented_market_has_daily_bars_only() -> None:
