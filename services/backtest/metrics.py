@@ -37,8 +37,8 @@ class Metrics(NamedTuple):
     """Entries a year."""
     win_rate_pct: float | None
     """Of closed trades, by cash profit after commissions."""
-    worst_day_pct: float | None
-    """Close to close."""
+    worst_day_pct: float
+    """Close to close, the first day from the start equity."""
     final_equity_usd: float
 
 
@@ -157,7 +157,7 @@ def _worst_fall(equity_usd: Floats, start_usd: float) -> float:
             high = _larger(equity_usd[i + k], high)
             low = _smaller(equity_usd[i + k], low)
         highest = _larger(high, peak)
-        if low <= highest * kept:
+        if low <= highest * kept or low < 0.0:  # below 0 the lower peak makes the deeper fall
             for usd in equity_usd[i : i + 4]:
                 peak = _larger(usd, peak)
                 kept = _smaller(usd / peak, kept)
@@ -228,7 +228,9 @@ def _figures(
     final_usd = equity_usd[sessions - 1]
     row[CAGR_PCT] = _cagr_pct(final_usd / start_usd, years)
     row[MAX_DRAWDOWN_PCT] = _worst_fall(equity_usd, start_usd) * 100.0
-    row[WORST_DAY_PCT] = _least(returns, sessions - 1) * 100.0
+    first_return = (equity_usd[0] - start_usd) / start_usd
+    # In this order: with one session the least is NaN, and NaN is smaller than nothing.
+    row[WORST_DAY_PCT] = _smaller(_least(returns, sessions - 1), first_return) * 100.0
     row[SHARPE] = _sharpe(returns, sessions - 1)
     row[ENTRIES] = len(reasons)
     row[STOPS] = stops

@@ -8,7 +8,7 @@ import ffn
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -55,6 +55,11 @@ def test_what_the_first_day_cost_is_part_of_growth_and_drawdown() -> None:
     assert found.cagr_pct < -99.0
 
 
+@pytest.mark.parametrize("later", [(), (90.0,), (0.0, 0.0, 0.0, 0.0, 0.0)])
+def test_a_ruin_on_the_first_day_is_the_worst_day(later: tuple[float, ...]) -> None:
+    assert metrics(result_of(-20.0, *later)).worst_day_pct == pytest.approx(-120.0)
+
+
 def test_drawdown_is_the_largest_in_percent_not_in_dollars() -> None:
     result = result_of(100.0, 60.0, 400.0, 300.0)
 
@@ -62,6 +67,7 @@ def test_drawdown_is_the_largest_in_percent_not_in_dollars() -> None:
     assert drawdown_of_largest_dollar_fall_pct(result) == pytest.approx(25.0)
 
 
+@example([0.0, 0.0, 0.0, -3.0, -4.0, 0.0, 0.0, 134.0])  # a new peak beside a deeper fall
 @given(st.lists(st.integers(-200, 300).map(float), min_size=1, max_size=40))
 def test_drawdown_is_the_deepest_of_all_closes_wherever_they_stand(closes: list[float]) -> None:
     result = result_of(*closes)
@@ -92,7 +98,8 @@ def test_trades_are_counted_by_why_they_ended_and_won_by_cash() -> None:
 def test_one_flat_day_has_no_ratios() -> None:
     found = metrics(result_of(100.0))
 
-    assert found.cagr_pct is found.sharpe is found.win_rate_pct is found.worst_day_pct is None
+    assert found.cagr_pct is found.sharpe is found.win_rate_pct is None
+    assert found.worst_day_pct == 0.0
 
 
 @pytest.mark.parametrize("seed", range(5))

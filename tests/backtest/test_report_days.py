@@ -49,7 +49,7 @@ def parts(day: Day) -> list[float]:
 
 
 def test_a_gap_with_a_position_held_overnight_is_the_cause() -> None:
-    (day,) = play([ENTERED, (92.0, 91.9, 92.0)], baseline="off")
+    _, day = play([ENTERED, (92.0, 91.9, 92.0)], baseline="off")
 
     assert day.cause == "overnight gap"
     assert day.gap_pct == pytest.approx(-24.0)  # 30 shares, $8 each, of $1000
@@ -58,7 +58,7 @@ def test_a_gap_with_a_position_held_overnight_is_the_cause() -> None:
 
 
 def test_a_stop_within_the_session_is_the_cause() -> None:
-    (day,) = play([ENTERED, (100.0, 95.0, 96.0)], reentry=False)
+    _, day = play([ENTERED, (100.0, 95.0, 96.0)], reentry=False)
 
     assert day.cause == "stop"
     assert [day.return_pct, day.session_pct] == pytest.approx([-2.0, -2.0])
@@ -73,7 +73,7 @@ def test_a_reentry_that_is_stopped_as_well_is_the_cause_when_it_took_more() -> N
             [(100.0, 99.0)] * 77 + [(98.0, 90.0)]  # the last bar begins with the entry
         )
     )
-    (day,) = play(
+    _, day = play(
         [ENTERED, (100.0, 90.0, 90.0)],
         {"intraday": {10: down}},
         bars="5min",
@@ -87,6 +87,14 @@ def test_a_reentry_that_is_stopped_as_well_is_the_cause_when_it_took_more() -> N
     assert day.return_pct == pytest.approx(day.session_pct + day.entry_pct)
 
 
+def test_the_first_day_counts_from_the_start_equity_with_no_night_before_it() -> None:
+    first, _ = play([ENTERED, (100.0, 100.0, 101.0)], baseline="off", slippage_bp=100.0)
+
+    assert first.return_pct == pytest.approx(-3.0, abs=0.1)
+    assert (first.smh_gap_pct, first.leverage, first.gap_pct) == (0.0, 0.0, 0.0)
+    assert first.cause == "after the entry"
+
+
 def test_a_bear_exit_after_a_fall_overnight_says_so() -> None:
     days = play([ENTERED, (100.0, 99.5, 80.0), (79.0, 78.0, 79.0)], baseline="off")
 
@@ -96,8 +104,8 @@ def test_a_bear_exit_after_a_fall_overnight_says_so() -> None:
 def test_a_liquidation_by_the_broker_is_the_cause_whatever_took_more() -> None:
     days = play([ENTERED, (80.0, 60.0, 61.0)], baseline="off", margin="pm:0.30")
 
-    assert days[0].cause == "liquidation"
-    assert "liquidated by the broker" in days[0].story
+    assert days[1].cause == "liquidation"
+    assert "liquidated by the broker" in days[1].story
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -108,10 +116,8 @@ def test_the_parts_add_up_to_the_day_and_what_was_paid_to_interest_and_commissio
     result, market = _of(random_history(seed, 200, bars=78), options)
 
     days = explained(result, market)
-    paid = sum(
-        day.paid_pct / 100.0 * before
-        for day, before in zip(days, result.equity_usd[:-1], strict=True)
-    )
+    befores = [options.start_equity_usd, *result.equity_usd[:-1]]
+    paid = sum(day.paid_pct / 100.0 * before for day, before in zip(days, befores, strict=True))
 
     assert [sum(parts(day)) for day in days] == pytest.approx([day.return_pct for day in days])
     assert -paid == pytest.approx(result.interest_usd + result.commission_usd, rel=1e-6)

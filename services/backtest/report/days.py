@@ -20,7 +20,8 @@ from services.backtest.result import Result, Trade
 class Day(NamedTuple):
     """One session. The four parts, in percent of the last close's equity, add up to `return_pct`.
 
-    `smh_gap_pct`: from SMH's last close to its open. `leverage`: held over the night before.
+    `smh_gap_pct`: from SMH's last close to its open. `leverage`: held over the night before. Both
+    are 0 on the first day.
     """
 
     day: date
@@ -77,7 +78,8 @@ class Day(NamedTuple):
 
 
 def explained(result: Result, market: MarketDays) -> list[Day]:
-    """Every session after the first, in order; a day that began without equity is left out."""
+    """Every session in order, the first from the start equity; a day that began without equity is
+    left out."""
     equity, closes, opens = result.equity_usd, market.close_usd, market.open_usd
     count = len(result.days)
     gap, session, entry = np.zeros(count), np.zeros(count), np.zeros(count)
@@ -93,8 +95,8 @@ def explained(result: Result, market: MarketDays) -> list[Day]:
             gap[at] += shares * (opens[at] - closes[at - 1] + market.dividend_usd[at])
             session[at] += shares * (_left_at(held, at, market) - opens[at])
     days = []
-    for at in range(1, count):
-        before = float(equity[at - 1])
+    for at in range(count):
+        before = float(equity[at - 1]) if at else result.options.start_equity_usd
         if before <= 0.0:
             continue
         change = float(equity[at]) - before
@@ -104,8 +106,8 @@ def explained(result: Result, market: MarketDays) -> list[Day]:
             Day(
                 day=result.days[at],
                 return_pct=total,
-                smh_gap_pct=float(opens[at] / closes[at - 1] - 1.0) * 100.0,
-                leverage=float(result.leverage[at - 1]),
+                smh_gap_pct=float(opens[at] / closes[at - 1] - 1.0) * 100.0 if at else 0.0,
+                leverage=float(result.leverage[at - 1]) if at else 0.0,
                 gap_pct=parts[0],
                 session_pct=parts[1],
                 entry_pct=parts[2],

@@ -25,10 +25,10 @@ def paragraph(study: Study) -> str:
 def figures(found: Metrics) -> str:
     """A return with what belongs beside it."""
     growth = "no yearly figure" if found.cagr_pct is None else f"{found.cagr_pct:.1f} % a year"
-    worst = (
-        "" if found.worst_day_pct is None else f" and a worst day of {found.worst_day_pct:.1f} %"
+    return (
+        f"{growth} with a drawdown of {found.max_drawdown_pct:.1f} % "
+        f"and a worst day of {found.worst_day_pct:.1f} %"
     )
-    return f"{growth} with a drawdown of {found.max_drawdown_pct:.1f} %{worst}"
 
 
 def _outcome(study: Study) -> str:
