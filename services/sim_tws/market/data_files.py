@@ -15,6 +15,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from fractions import Fraction
 from itertools import pairwise
 from math import isfinite
 from pathlib import Path
@@ -29,10 +30,10 @@ YEAR_MIN, YEAR_MAX = 1970, 2100
 SERIES_YEAR_MIN = 1900  # of series without sessions, such as interest rates
 # A price this far from the close before, near a split's ratio, is a split that was not adjusted.
 # SMH's largest day since 2000 is 17.2%, so no true day of it is refused.
-SPLIT_MOVE_MIN = 0.19
+SPLIT_MOVE_MIN = 0.18
 SPLIT_RATIOS = (1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50)
 # The price moves on the split's day too. The smallest ratios are what a crash comes near to.
-SPLIT_RATIO_TOLERANCE, SMALL_RATIO_TOLERANCE = 0.1, 0.02
+SPLIT_RATIO_TOLERANCE, SMALL_RATIO_TOLERANCE = 0.1, 0.035
 SMALL_RATIO_BELOW = 1.5
 # Of a large move that a person vouches for, beside the closes themselves.
 MOVE_TOLERANCE = 0.01
@@ -141,11 +142,12 @@ def check_splits(
         near = _split_near(row.open / before.close) or _split_near(row.close / before.close)
         ratio = row.close / before.close
         if near and abs(moves.get(row.date, 0.0) / ratio - 1.0) > MOVE_TOLERANCE:
-            split = f"{near:.4g}:1" if near > 1.0 else f"1:{1.0 / near:.4g}"
+            split = Fraction(near).limit_denominator(round(max(SPLIT_RATIOS)))
             reason = (
                 f"the close went from {before.close:g} to {row.close:g}, which looks like a"
-                f" {split} split: prices must be split-adjusted, and the split an action; if SMH"
-                f" truly moved so, put {row.date},move,{ratio:.4g} into SMH_actions.csv"
+                f" {split.numerator}:{split.denominator} split: prices must be split-adjusted, and"
+                f" the split an action; if SMH truly moved so,"
+                f" put {row.date},move,{ratio:.4g} into SMH_actions.csv"
             )
             refuse(_refused(path, row.row, reason))
 
