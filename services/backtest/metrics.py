@@ -144,27 +144,28 @@ def _smaller(a: float, b: float) -> float:
 def _worst_fall(equity_usd: Floats, start_usd: float) -> float:
     """The deepest fall from the running maximum, as a fraction of it.
 
-    Four closes at a time: they are divided one by one only where the lowest of them may lie
-    deeper below the highest so far than any before. That is rare, so nearly no close costs a
-    division, or a branch that the processor guesses wrong.
+    Closes below `floor_usd` lie deeper below the maximum so far than any before. Four at a time
+    are looked at one by one only where the lowest of them may be such a one: that is rare, so
+    nearly no close costs a division, or a branch that the processor guesses wrong.
     """
-    peak = start_usd
+    peak = floor_usd = start_usd
     kept = 1.0
-    whole = len(equity_usd) - len(equity_usd) % 4
-    for i in range(0, whole, 4):
-        high = low = equity_usd[i]
-        for k in range(1, 4):
-            high = _larger(equity_usd[i + k], high)
-            low = _smaller(equity_usd[i + k], low)
-        highest = _larger(high, peak)
-        if low <= highest * kept or low < 0.0:  # below 0 the lower peak makes the deeper fall
-            for usd in equity_usd[i : i + 4]:
-                peak = _larger(usd, peak)
-                kept = _smaller(usd / peak, kept)
-        peak = highest
-    for usd in equity_usd[whole:]:
-        peak = _larger(usd, peak)
-        kept = _smaller(usd / peak, kept)
+    for first in range(0, len(equity_usd), 4):
+        until = min(first + 4, len(equity_usd))
+        high = low = equity_usd[first]
+        if until - first == 4:
+            for k in range(1, 4):
+                high = _larger(equity_usd[first + k], high)
+                low = _smaller(equity_usd[first + k], low)
+            raised = high * kept if high > peak else floor_usd
+            if low >= _larger(raised, floor_usd):
+                peak, floor_usd = _larger(high, peak), raised
+                continue
+        for usd in equity_usd[first:until]:
+            if usd > peak:
+                peak, floor_usd = usd, usd * kept
+            elif usd < floor_usd:
+                floor_usd, kept = usd, usd / peak
     return 1.0 - kept
 
 
