@@ -218,6 +218,8 @@ def test_without_the_previous_closes_final_signal_there_is_no_entry() -> None:
     day = RiskDay()
     day.next_session(session(WEDNESDAY, TUESDAY, WEDNESDAY.replace(day=5)))
     day.open_at()
+    day.account()
+    day.tick()
     refused = one(EntryRefused, day.asked_at("15:55"))
     assert "no final signal of the previous close" in refused.reason
 
@@ -579,3 +581,21 @@ def test_after_an_entry_that_was_abandoned_there_is_no_second_one_that_day() -> 
     refused = one(EntryRefused, said + day.tick())
     assert refused.final
     assert not of(PlaceOrder, day.asked_at("15:57") + day.asked_at("15:58"))
+
+
+def test_a_size_that_has_outgrown_its_what_if_is_asked_about_anew() -> None:
+    # given: 3x fits; then the data go away, and come back with a lower VIX
+    day = RiskDay(leverage=3.0)
+    day.margin_rate = 0.3
+    day.open_at()
+    day.asked_at("15:50")
+    [asked] = of(PreviewMargin, day.ready_at("15:55"))[-1:]
+    day.preview(asked)
+    day.wait(20)
+    day.tick()
+    day.hear(day.target(3.75))
+    # then: the larger size is not sent on the smaller one's word
+    said = day.asked_at("15:55:40")
+    clamped, placed = one(EntryClamped, said), one(PlaceOrder, said)
+    assert clamped.allowed < 3.75
+    assert placed.order.shares * day.mark_usd * 0.3 <= 0.95 * CASH_USD

@@ -184,6 +184,8 @@ def test_a_commission_of_yesterdays_fill_does_not_touch_todays_baseline() -> Non
     day.account()
     day.next_session()
     day.open_at(397.0)
+    day.account()
+    day.tick()
     day.hear(Commission(exec_id="E1", commission_usd=37.5))
     assert day.state.baseline is not None
     assert day.state.baseline.cash_flow_usd == 0.0

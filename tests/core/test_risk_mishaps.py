@@ -388,3 +388,81 @@ def test_shares_that_come_after_a_bear_signal_leave_once_they_are_adopted() -> N
     assert not of(PlaceOrder, day.ticks(10))
     day.hear(Adopt(key="a", deadline_ns=0, by="person"))
     assert one(PlaceOrder, day.ticks(10)).order.reason == "bear"
+
+
+def test_an_entry_whose_fills_come_after_a_bear_close_is_sold_at_the_next_open() -> None:
+    # given: an outage over the close; the final signal is heard before the entry's fills
+    day = RiskDay()
+    day.open_at()
+    order = day.entry_order()
+    day.update(order, "Submitted")
+    day.hear(day.link(state="degraded", reason="1100"))
+    day.hear(day.book(reconciled=False, working=(order.intent_id,)))
+    day.at("16:01")
+    day.hear(day.bar(390.0, TUESDAY), day.signal("BEAR", TUESDAY))
+    # when
+    day.hear(day.link())
+    day.fill(order, order.shares, 400.0)
+    day.update(order, "Filled", order.shares)
+    day.hear(day.book())
+    day.account()
+    # then
+    day.next_session()
+    said = day.open_at(400.0) + day.ticks(10)
+    assert one(PlaceOrder, said).order.reason == "bear"
+
+
+def test_money_moved_over_night_is_no_flow_of_a_day_that_began_without_a_link() -> None:
+    day = RiskDay()
+    day.open_at()
+    day.next_session()
+    # given: the newest word on the account is yesterday's, and money has come since
+    day.open_at()
+    day.cash_usd += 50_000.0
+    day.wait(600)
+    # when: the link is back
+    day.account()
+    day.tick()
+    # then
+    baseline = day.state.baseline
+    assert (baseline.day, baseline.baseline_usd) == (WEDNESDAY, CASH_USD + 50_000.0)
+    day.account()
+    assert day.state.flow_usd == 0.0
+
+
+def test_a_clock_that_ran_ahead_into_the_next_session_leaves_a_day_that_says_why() -> None:
+    day = RiskDay()
+    day.open_at()
+    today = day.hours
+    day.hear(session(WEDNESDAY, TUESDAY, date(2026, 3, 5)))
+    day.hear(today)
+    refused = one(EntryRefused, day.asked_at("15:55"))
+    assert refused.final
+    assert "clock" in refused.reason
+
+
+def test_a_breach_suspected_before_the_clock_was_set_back_is_confirmed_all_the_same() -> None:
+    day = held_day()
+    day.wait(3600)
+    day.pnl(390.0, 6.0)
+    day.now = Now(market_ns=day.now.market_ns - 600 * SECOND_NS, host_ns=day.now.host_ns)
+    said = [m for _ in range(4) for m in day.pnl(390.0, 1.0) + day.tick()]
+    assert of(StopHit, said)
+
+
+def test_beside_rare_prints_and_a_wide_quote_the_brokers_pnl_confirms_a_breach() -> None:
+    # given: a last print that mid does not confirm, and no further one
+    day = held_day()
+    day.wait(60)
+    day.quote(396.0, 1.0, agree=False)
+    # when: the broker's PnL goes on saying the same
+    said = [m for _ in range(3) for m in day.pnl(396.0, 1.0) + day.tick()]
+    assert of(StopHit, said)
+
+
+def test_a_wild_print_that_the_brokers_pnl_contradicts_fires_nothing() -> None:
+    day = held_day()
+    day.wait(60)
+    day.quote(396.0, 1.0, agree=False)
+    said = [m for _ in range(4) for m in day.pnl(400.0, 1.0) + day.tick()]
+    assert not of(StopHit, said)

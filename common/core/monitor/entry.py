@@ -78,7 +78,7 @@ def _readiness(state: State, now: Now, session: Session, times: Window) -> list[
     found = checks(state, now)
     if all(check.ok for check in found) and state.settings.margin.check != "off":
         wanted, equity = _wanted(state)
-        if margin.ask_smaller(state):
+        if margin.ask_smaller(state) or margin.outgrown(state, wanted):
             return _ask_preview(state, now, session, wanted, times)
         if state.preview is None:
             if not state.preview_asked:
@@ -294,7 +294,7 @@ def _enter(state: State, now: Now, session: Session, times: Window) -> list[Mess
         return [EntryRefused(day=session.day, reason=reason, final=True)]
     if state.settings.margin.check != "off":
         preview = state.preview
-        if margin.ask_smaller(state):
+        if margin.ask_smaller(state) or margin.outgrown(state, wanted):
             return _ask_preview(state, now, session, wanted, times)
         if preview is None or preview.problem:
             problem = _preview_problem(session, preview.problem) if preview is not None else []
@@ -323,7 +323,8 @@ def _ask_preview(
 ) -> list[Message]:
     """Asks for a what-if, and anew when one failed or went unanswered for a while."""
     waited_ns = now.host_ns - state.preview_host_ns
-    waits = state.preview_asked and not margin.ask_smaller(state)
+    anew = margin.ask_smaller(state) or margin.outgrown(state, wanted)
+    waits = state.preview_asked and not anew
     if waits and 0 <= waited_ns < PREVIEW_PATIENCE_NS:
         return []
     key = f"{session.day:%Y%m%d}-PREVIEW-{state.preview_count + 1}"

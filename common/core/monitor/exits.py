@@ -159,7 +159,7 @@ def _outcome(state: State) -> list[Message]:
     """
     plan, session = state.exit, state.session
     assert plan is not None
-    if session is None or plan.filled < plan.reported:
+    if session is None or (plan.filled < plan.reported and not _counted_anew(state, plan)):
         return []
     order = plan.order
     filled = plan.filled >= order.shares
@@ -172,6 +172,18 @@ def _outcome(state: State) -> list[Message]:
         ended = f"{plan.status} with {plan.filled} of {order.shares} filled"
         out.append(_failed(state, session, plan, plan.reason or ended))
     return out
+
+
+def _counted_anew(state: State, plan: Plan) -> bool:
+    """It is done, and the broker's own count was believed since it was asked for and holds: the
+    executions that are missing never come, or are in that count."""
+    account = state.account
+    return (
+        plan.status in DONE_STATUSES
+        and state.ledger_from_ns > plan.asked_ns
+        and account is not None
+        and account.shares == state.shares
+    )
 
 
 def exited(state: State, session: Session, plan: Plan) -> Exited:

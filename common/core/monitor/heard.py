@@ -11,6 +11,7 @@ from common.core.monitor.state import (
     Baseline,
     Day,
     State,
+    of_session,
     without_figures,
 )
 from common.messages import (
@@ -68,6 +69,9 @@ from common.messages import (
 PRICES = (BrokerPnl, Equity)
 """Messages that, as a Quote does, leave orders, position and stop level as they are."""
 
+SET_BACK = "this machine's clock had run ahead into the next session: look at its time service"
+"""Why a day that comes a second time has no entry: what was done in it is not known any more."""
+
 DENIED_PAUSE_NS = 15 * SECOND_NS
 """Market time before an entry that our own gateway refused is tried again."""
 
@@ -114,6 +118,7 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
             state.latch = message
         case Fill():
             ledger.take_fill(state, now, message)
+            _note_bear(state)
         case Commission():
             ledger.take_commission(state, message)
         case OrderUpdate():
@@ -251,8 +256,9 @@ def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None
 
 def _take_session(state: State, session: Session) -> None:
     state.session = session
-    if state.day is None or session.day > state.day.day:
-        state.day = Day(day=session.day)
+    if state.day is None or session.day != state.day.day:
+        went_back = state.day is not None and session.day < state.day.day
+        state.day = Day(day=session.day, entry_over=SET_BACK if went_back else "")
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
         own_orders.forget_preview(state)
@@ -308,5 +314,6 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
         if message.price_usd is not None and state.closing is not None:
             gap = message.price_usd - state.closing.close_usd
             state.day.gap_usd = message.shares * gap if state.closing.day < message.day else 0.0
-    if state.account is not None and state.account.shares == state.shares:
-        ledger.compare_net_liquidation(state, state.account)
+    account = state.account
+    if account is not None and account.shares == state.shares and of_session(state, account):
+        ledger.compare_net_liquidation(state, account)

@@ -78,8 +78,6 @@ def _believe_broker(state: State, now: Now, account: AccountSnapshot) -> None:
     state.ledger_from_ns = account.refreshed_ns
     moved = f"from {round(after_split)} to {account.shares} shares"
     state.halts["foreign"] = f"the position went {moved} without an order of ours"
-    if state.exit is not None and state.exit.status in DONE_STATUSES:
-        state.exit.reported = state.exit.filled  # the executions that it reports never came
     if base is not None:
         base.recounted = True
         if account.mark_usd is not None:

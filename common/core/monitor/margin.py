@@ -26,6 +26,9 @@ REGT_BUYING_POWER = (1.0 - SMA_ROOM_FRACTION) / REGT_INITIAL_FRACTION
 SMALLER_FRACTION = 15 / 16
 """A size that the broker's what-if rejects is asked about again by so much smaller."""
 
+PRICE_DRIFT_FRACTION = 0.01
+"""By so much a size may grow after it was asked about, since the price it is made with falls."""
+
 REJECTIONS_MAX = 12
 """So often; by then it is less than half of the size."""
 
@@ -48,6 +51,15 @@ def ask_smaller(state: State) -> bool:
     preview = state.preview
     rejected = preview is not None and preview.rejected
     return rejected and state.preview_rejections <= REJECTIONS_MAX
+
+
+def outgrown(state: State, wanted: int) -> bool:
+    """Whether more is wanted now than the what-if was about: another tier of the VIX, another
+    equity. What the price moves meanwhile is less."""
+    preview = state.preview
+    if preview is None or preview.problem or state.preview_rejections:
+        return False
+    return wanted > preview.shares * (1.0 + PRICE_DRIFT_FRACTION)
 
 
 def proven(state: State) -> bool:
@@ -80,7 +92,9 @@ def _by_what_if(state: State, preview: MarginPreview, wanted: int, equity_usd: f
         buffer_usd,
     )
     # The price moved a little since it was asked: what fitted then in full still does.
-    whole = shares >= preview.shares and not state.preview_rejections
+    whole = (
+        shares >= preview.shares and not state.preview_rejections and not outgrown(state, wanted)
+    )
     shares = max(shares, wanted) if whole else shares
     why = (
         f"what-if of {preview.shares:,} shares: initial margin ${preview.init_after_usd:,.0f} of "

@@ -43,6 +43,8 @@ EXIT_RETRY_S_MAX = 30
 """Host seconds between two tries of an exit, at most."""
 FORGOTTEN_NS = 10 * SECOND_NS
 """Host time after which a stop that the gateway does not list is none: its journal was damaged."""
+BEFORE_OPEN_NS = 600 * SECOND_NS
+"""IB reports an account at least every three minutes."""
 FILLS_COME_NS = 5 * SECOND_NS
 """Host time by which executions may come after the status that reports them."""
 
@@ -277,6 +279,13 @@ def selling(state: State, now: Now) -> bool:
         return False
     awaited = plan.filled < plan.reported and 0 <= now.host_ns - plan.ended_host_ns < FILLS_COME_NS
     return stop_alive(state, now) or awaited
+
+
+def of_session(state: State, account: AccountSnapshot) -> bool:
+    """Whether the account was reported in this session, or just before its open: what was moved
+    over night is no flow of the day's."""
+    session = state.session
+    return session is not None and account.refreshed_ns >= session.open_ns - BEFORE_OPEN_NS
 
 
 def in_session(state: State, now: Now) -> bool:

@@ -18,6 +18,7 @@ from common.core.monitor.state import (
     PRICE_USD_MAX,
     State,
     equity_usd,
+    of_session,
     reference_price,
     shown_price,
     stop_usd,
@@ -56,6 +57,8 @@ def baseline_due(state: State, now: Now) -> BaselineSet | None:
         return None
     if account.shares != state.shares or state.shares < 0:
         return None
+    if state.shares == 0 and not of_session(state, account):
+        return None  # nothing to protect, and its money may be another by now
     base = state.baseline
     if choice == "entry" and base is not None and state.shares > 0:
         return None
@@ -109,19 +112,25 @@ def _stricter(state: State, price: float) -> float:
 
 
 def sample(state: State, now: Now) -> Sample | None:
-    """The best look at the price now: a fresh live quote, else the broker's PnL, else none."""
+    """The best look at the price now: a fresh live quote, else the broker's PnL, else none. A quote
+    whose mid and last do not agree gives way to a newer word of the broker's."""
     quote, data = state.quote, state.settings.data
+    seen: Sample | None = None
     if quote is not None and quote.kind == "live" and "Quote" not in state.silent:
         tick_ns = quote.tick_ns
         if not late_since(tick_ns, quote.tick_host_ns, now, data.quote_age_s_max):
-            return Sample(tick_ns, quote.mark_usd, "quote")
+            seen = Sample(tick_ns, quote.mark_usd, "quote")
+            if quote.agree:
+                return seen
     pnl = state.pnl
+    if seen is not None and (pnl is None or pnl.heard_ns - seen.ns < SECOND_NS):
+        return seen
     if pnl is not None and pnl.shares == state.shares and pnl.shares > 0:
         stale = late_since(pnl.heard_ns, pnl.heard_host_ns, now, data.pnl_age_s_max)
         mark_usd = pnl.value_usd / pnl.shares
         if 0 < mark_usd <= PRICE_USD_MAX and not stale:
             return Sample(pnl.heard_ns, mark_usd, "broker PnL")
-    return None
+    return seen
 
 
 def certain(state: State, seen: Sample) -> bool:
@@ -190,8 +199,9 @@ def judge(state: State, now: Now, seen: Sample) -> StopHit | BreachSuspected | B
             mark_usd=seen.mark_usd,
             why=f"{seen.source}: {why}",
         )
-    if first is not None:
+    if first is not None and seen.ns >= first.sampled_ns - SECOND_NS:
         return None
+    # The first one, or the first since the clock was set back.
     return BreachSuspected(
         day=session.day,
         sampled_ns=seen.ns,
