@@ -93,6 +93,8 @@ class Engine:
         self._memory = Memory(name)
         self._file = FIRST_FILE
         self._durable: frozenset[type[Message]] = getattr(decider, "DURABLE", frozenset())
+        self._may_forget: bool = getattr(decider, "MAY_FORGET", False)
+        self._forgetting = False
         self._unsynced = False
         self._since_checkpoint = 0
         self._handling = False
@@ -179,7 +181,23 @@ class Engine:
 
     def _checkpoint(self) -> None:
         self._since_checkpoint = 0
-        self._journal.checkpoint(self._header())
+        self._write(self._journal.checkpoint, self._header(), whole=True)
+
+    def _write(self, write: Callable[..., object], *what: Any, whole: bool = False) -> None:
+        """Writes to the journal. A decider with MAY_FORGET, by which no order stands, goes on where
+        that fails, until all it knows is written again (`whole`)."""
+        if self._forgetting and not whole:
+            return
+        try:
+            write(*what)
+        except OSError as error:
+            if not self._may_forget:
+                raise
+            if not self._forgetting:
+                log.error("goes on without a journal: %s", error)  # noqa: TRY400  (no room: one line)
+            self._forgetting = True
+        else:
+            self._forgetting = False
 
     # --- hearing -----------------------------------------------------------------------------
 
@@ -260,7 +278,7 @@ class Engine:
             self._say_last_again()
         self._ask_again(now_ns)
         self.hear_local(Tick())
-        if self._since_checkpoint >= CHECKPOINT_RECORDS:
+        if self._since_checkpoint >= CHECKPOINT_RECORDS or self._forgetting:
             self._checkpoint()
 
     def disk_state(self, free_mb: float) -> None:
@@ -305,7 +323,7 @@ class Engine:
     def settle(self) -> None:
         """After a batch: what was decided on is made to survive a power cut."""
         if self._unsynced:
-            self._journal.sync()
+            self._write(self._journal.sync)
             self._unsynced = False
 
     # --- deciding ----------------------------------------------------------------------------
@@ -335,7 +353,7 @@ class Engine:
             return
         numbered = tuple([(self._number(output), output) for output in outputs])
         record = wire.Record(now, source, epoch, seq, message, numbered)
-        self._journal.append(wire.encode_any(record))
+        self._write(self._journal.append, wire.encode_any(record))
         self._since_checkpoint += 1
         if outputs:
             self._carry_out(now, numbered, peer)
@@ -449,7 +467,7 @@ class Engine:
         self._memory.session = [k for k in self._memory.session if k.file >= kept_from]
         self._file = name
         self._since_checkpoint = 0
-        self._journal.begin(name, self._header())
+        self._write(self._journal.begin, name, self._header(), whole=True)
         if name != FIRST_FILE:
             kept = timedelta(days=self.settings.operation.journal_days_kept)
             self._journal.delete_before(f"{date.fromisoformat(name) - kept:%Y%m%d}")

@@ -2,15 +2,17 @@
 TestAlert
 
 owns: the file of lines, the open pages.   if it dies: trading goes on; its journal and that file
-bring it back without a line lost or repeated.
+bring it back without a line lost or repeated. On a full disk lines wait, alerts go.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import shlex
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +46,7 @@ class ConsoleEdge:
         var_dir, self._run_dir = service.folders()
         self._lines = var_dir / LINES_FILE
         self._lines.parent.mkdir(parents=True, exist_ok=True)
+        self._unwritten: deque[Print] = deque(maxlen=console.RECENT)
         self._alerts: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -66,10 +69,23 @@ class ConsoleEdge:
         self._hear(Stopping())
 
     def _print(self, lines: Print) -> None:
+        """Lines that the disk does not take wait for the next ones, in their order."""
+        self._unwritten.append(lines)
+        try:
+            while self._unwritten:
+                self._write(self._unwritten[0])
+                self._unwritten.popleft()
+        except OSError as error:
+            log.error("%s cannot be written: %s", self._lines, error)  # noqa: TRY400 - the disk is full: no traceback
+
+    def _write(self, lines: Print) -> None:
         # One write, so that a kill leaves a group of lines there or not there, never half of it.
-        with self._lines.open("ab") as file:
-            if file.tell() <= lines.offset:
-                file.write(lines.text.encode())
+        data = lines.text.encode()
+        with self._lines.open("ab", buffering=0) as file:
+            end = file.tell()
+            if end <= lines.offset and file.write(data) < len(data):
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, "a short write")
 
     async def _alert(self, alert: RunAlertCommand) -> None:
         problem = await run_alert_command(self._settings.alerts, alert.text)
@@ -82,22 +98,35 @@ async def run_alert_command(alerts: Alerts, text: str) -> str:
     """Runs `alerts.alert_command` with `text` on its standard input; what went wrong, or ""."""
     if not alerts.alert_command:
         return ""
+    stdin = _holding(text)
     try:
         process = await asyncio.create_subprocess_exec(
             *shlex.split(alerts.alert_command),
-            stdin=asyncio.subprocess.PIPE,
+            stdin=stdin,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
         )
     except (OSError, ValueError) as error:
         return f"cannot be run: {error}"
+    finally:
+        os.close(stdin)
     try:
-        await asyncio.wait_for(process.communicate(text.encode()), alerts.command_timeout_s)
+        await asyncio.wait_for(process.wait(), alerts.command_timeout_s)
     except TimeoutError:
         process.kill()
         await process.wait()
         return f"did not end within {alerts.command_timeout_s:g} s"
     return f"ended with status {process.returncode}" if process.returncode else ""
+
+
+def _holding(text: str) -> int:
+    """The end to read of a pipe that holds all of `text`: a command that was started gets it whole,
+    whatever ends this process meanwhile."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    os.write(writing, text.encode())
+    os.close(writing)
+    return reading
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -50,6 +50,7 @@ class Scripted:
     State = Memory
     EDGE_MESSAGES = (Rung,)
     DURABLE = frozenset({Rung})
+    MAY_FORGET = False
 
     def __init__(self, script: Outputs | None = None) -> None:
         self.script = script or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ from common import topology
 from common.clock import SECOND_NS
 from common.core import risk
 from common.engine import CHECKPOINT_RECORDS
-from common.journal import CHECKPOINT_MAGIC, Journal, frame, read
+from common.journal import CHECKPOINT_MAGIC, DiskFullError, Journal, frame, read
 from common.messages import (
     Accepted,
     Alert,
@@ -38,6 +39,7 @@ from common.messages import (
     SubmitOrder,
     Unanswered,
 )
+from tests import engine_play
 from tests.core.risk_play import RiskDay, session
 from tests.engine_play import (
     MARKET_NS,
@@ -45,6 +47,8 @@ from tests.engine_play import (
     Loop,
     Outputs,
     Rung,
+    Scripted,
+    WatchedJournal,
     beat,
     commission,
     loop,
@@ -586,6 +590,59 @@ def test_a_disk_that_was_cleared_while_the_service_was_down_is_told_as_roomy(
     play.restart()
     play.engine.disk_state(5000.0)
     assert disk_told(play) == [False, True]
+
+
+class NoRoom(WatchedJournal):
+    """A journal whose disk takes nothing while it is `full`."""
+
+    full = False
+
+    def append(self, payload: bytes) -> None:
+        self._refuse()
+        super().append(payload)
+
+    def checkpoint(self, header: bytes) -> None:
+        self._refuse()
+        super().checkpoint(header)
+
+    def _refuse(self) -> None:
+        if self.full:
+            raise DiskFullError(errno.ENOSPC, "no room")
+
+
+def on_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch, *, may_forget: bool) -> Loop:
+    monkeypatch.setattr(Scripted, "MAY_FORGET", may_forget)
+    monkeypatch.setattr(engine_play, "WatchedJournal", NoRoom)
+    play = loop(folder, {"Commission1": [Rung(1)], "Commission2": [Rung(2)]})
+    monkeypatch.setattr(NoRoom, "full", True)
+    return play
+
+
+def test_nothing_leaves_that_a_full_disk_did_not_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = on_a_full_disk(tmp_path, monkeypatch, may_forget=False)
+    with pytest.raises(DiskFullError):
+        play.fact(commission(1), 1)
+    assert play.world.performed == []
+
+
+def test_a_decider_that_may_forget_goes_on_without_a_journal_until_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a full disk, on which two effects are performed all the same
+    play = on_a_full_disk(tmp_path, monkeypatch, may_forget=True)
+    play.fact(commission(1), 1)
+    play.ticks(1.0)
+    play.fact(commission(2), 2)
+    play.engine.settle()
+    assert play.world.performed == [Rung(1), Rung(2)]
+    # when: there is room again; then: a restart knows all of it, once
+    monkeypatch.setattr(NoRoom, "full", False)
+    play.ticks(1.0)
+    seen = list(play.seen)
+    play.restart()
+    assert play.seen == [*seen, "Started"]
 
 
 def test_an_edge_that_answers_at_once_is_heard_after_the_turn_is_over(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from common.messages import (
     BrokerLink,
     BrokerNotice,
     DaySummary,
+    DiskState,
     Entered,
     EntryClamped,
     EntryRefused,
@@ -52,6 +53,7 @@ from common.settings import Settings
 
 __all__ = ["EDGE_MESSAGES", "State", "busy", "decide", "evolve", "ready", "start"]
 
+MAY_FORGET = True  # on a full disk an alert without a record is better than none
 RECENT = 40  # groups of lines offered again at a start
 COMMANDS_WAITING_MAX = 200  # alert commands kept for a console that comes back
 KEYS_KEPT = 50
@@ -88,10 +90,12 @@ class State(Struct):
     signal: Signal | None = None
     baseline: BaselineSet | None = None
     linked: bool = False
+    linked_host_ns: int = 0
     shares: int = 0
     resting_usd: float | None = None
     resting_sold: bool = False
     data_seen: bool = False
+    no_data: str = ""
     days: list[DaySummary] = field(default_factory=list)
     ended: RunEnded | None = None
     ended_host_ns: int = 0
@@ -129,7 +133,8 @@ def evolve(state: State, now: Now, message: Message) -> None:
             state.run, state.shown, state.pending, state.days = run, {}, {}, []
             # At a start everything is missing for a moment.
             state.patient_until_ns = now.host_ns + PATIENCE_NS
-            state.data_seen, state.linked, state.ended, state.outcome = False, False, None, None
+            state.data_seen, state.no_data, state.linked = False, "", False
+            state.ended, state.outcome = None, None
         case Alert():
             _take_alert(state, now, message)
         case AckAlerts():
@@ -174,10 +179,12 @@ def _take_standing(state: State, now: Now, key: str, value: str, text: str) -> N
 def _take_fact(state: State, now: Now, message: Message) -> None:
     match message:
         case BrokerLink():
-            state.linked = state.linked or message.state == "ready"
+            if message.state == "ready" and not state.linked:
+                state.linked, state.linked_host_ns = True, now.host_ns
             _take_standing(state, now, "link", *_link_line(state, message))
         case FeedState():
             state.data_seen = state.data_seen or message.kind != "none"
+            state.no_data = "" if state.data_seen else _no_data(state, message)
             _take_standing(state, now, "data", message.problem, lines.data_problem(message))
         case Signal():
             state.signal = message
@@ -195,6 +202,13 @@ def _take_fact(state: State, now: Now, message: Message) -> None:
             state.ended, state.ended_host_ns = message, now.host_ns
         case _:
             pass
+
+
+def _no_data(state: State, feed: FeedState) -> str:
+    """Why no data will ever come, or "". A competing session's end brings them by itself."""
+    hopeless = feed.connected and not feed.competing
+    begins = f"no {state.settings.strategy.symbol} data"
+    return feed.problem if hopeless and feed.problem.startswith(begins) else ""
 
 
 def _take_command(state: State, now: Now, message: RunAlertCommand | AlertRan) -> None:
@@ -257,11 +271,11 @@ class _Said:
 
     def messages(self, now: Now) -> list[Message]:
         out: list[Message] = []
+        for number, (alert, page) in enumerate(self.alerts, start=self.state.next_command):
+            out.append(RunAlertCommand(number=number, text=alert[:2000], page=page))
         if self.lines:
             text = "\n".join([lines.market_time(now.market_ns), *self.lines])[:16_000] + "\n"
             out.append(Print(self.state.offset, text, tuple(self.shown.items())))
-        for number, (alert, page) in enumerate(self.alerts, start=self.state.next_command):
-            out.append(RunAlertCommand(number=number, text=alert[:2000], page=page))
         return out
 
 
@@ -277,7 +291,9 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
             said = _Said(state)
             _tell_due(said, now)
             _tell_pages(said, now)
-            return [*said.messages(now), *_outcome(state, now)]
+            return [*said.messages(now), *(_outcome(state, now) or _refusal(state, now, message))]
+        case DiskState():
+            return _disk(state, now, message)
         case AckAlerts(key=key):
             return _acknowledge(state, now, key)
         case TestAlert(key=key):
@@ -291,7 +307,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
         case _:
             said = _Said(state)
             _tell(said, now, message)
-            return [*said.messages(now), *_refusal(state, message)]
+            return [*said.messages(now), *_refusal(state, now, message)]
 
 
 def _tell(said: _Said, now: Now, message: Message) -> None:  # noqa: C901, PLR0912 - one line per message
@@ -369,17 +385,30 @@ def _outcome(state: State, now: Now) -> list[Message]:
     return [Outcome(refused="", days=tuple(state.days))]
 
 
-def _refusal(state: State, message: Message) -> list[Message]:
+def _refusal(state: State, now: Now, message: Message) -> list[Message]:
     """A start that TWS makes impossible ends, instead of waiting for a person to look."""
     reason = ""
     if isinstance(message, BrokerLink) and not state.linked:
         # A read-only API never finishes the comparison, so it never gets as far as a lock.
         impossible = message.state == "locked" or READ_ONLY in message.reason
         reason = message.reason if impossible else ""
-    elif isinstance(message, FeedState) and not state.data_seen and message.connected:
-        no_data = f"no {state.settings.strategy.symbol} data"
-        reason = message.problem if message.problem.startswith(no_data) else ""
+    elif state.linked and now.host_ns - state.linked_host_ns >= PATIENCE_NS and not state.shares:
+        # Shares that are held, or not told of yet, need their stop first.
+        reason = state.no_data
     return [Outcome(refused=reason, days=())] if reason and state.outcome is None else []
+
+
+def _disk(state: State, now: Now, disk: DiskState) -> list[Message]:
+    """A page of our own while the disk that all journals share is full."""
+    page = state.pages.get("disk")
+    if disk.roomy == (page is None):
+        return []
+    text = lines.disk(disk, state.settings) if page is None else page.text
+    news = Alert(level="page", code="disk", text=text, raised=page is None)
+    said = _Said(state)
+    if page is not None and page.told:
+        said.line(lines.alert(news))
+    return [news, *said.messages(now)]
 
 
 def _tell_alert(said: _Said, now: Now, alert: Alert) -> None:

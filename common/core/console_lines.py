@@ -11,6 +11,7 @@ from common.messages import (
     BrokerLink,
     BrokerNotice,
     DaySummary,
+    DiskState,
     Entered,
     EntryClamped,
     EntryRefused,
@@ -154,6 +155,13 @@ def notice(news: BrokerNotice) -> str:
 
 def data_problem(feed: FeedState) -> str:
     return f"❌ Market data: {feed.problem}" if feed.problem else "✅ Market data is back"
+
+
+def disk(news: DiskState, settings: Settings) -> str:
+    return (
+        f"the disk of the journals is full: {news.free_mb:,.0f} MB are free, no entries below "
+        f"{settings.operation.disk_free_mb_min:g} MB; make room"
+    )
 
 
 def mode(latch: HaltLatch) -> str:

@@ -17,6 +17,7 @@ from common.messages import (
     BrokerNotice,
     Check,
     DaySummary,
+    DiskState,
     Entered,
     EntryClamped,
     EntryRefused,
@@ -351,6 +352,27 @@ def test_a_page_that_outlasts_the_start_is_told() -> None:
     assert command.text == "🚨 no price"
 
 
+def test_an_alert_leaves_before_its_line_is_written(play: Play) -> None:
+    """A full disk may refuse the line."""
+    kinds = [type(output) for output in play.hear(PAGE)]
+    assert kinds.index(RunAlertCommand) < kinds.index(Print)
+
+
+def test_a_full_disk_is_a_page_until_it_has_room(play: Play) -> None:
+    full, roomy = DiskState(roomy=False, free_mb=3.0), DiskState(roomy=True, free_mb=9_000.0)
+    assert play.hear(roomy) == []
+    # when the disk fills, it is paged at once and named in the status
+    (alert,) = of(Alert, play.hear(full))
+    assert (alert.level, alert.code, alert.raised) == ("page", "disk", True)
+    assert of(RunAlertCommand, play.tick())[0].text.startswith(
+        "🚨 the disk of the journals is full"
+    )
+    # it is said once, a restart included, and its end too
+    assert play.hear(full) == []
+    assert play.lines(roomy)[0].startswith("✅ Over: the disk of the journals is full")
+    assert of(RunAlertCommand, play.tick(after_s=400)) == []
+
+
 def test_a_notice_is_sent_once(play: Play) -> None:
     play.hear(Alert(level="notice", code="flow", text="money came", raised=True))
     assert of(RunAlertCommand, play.tick(after_s=600)) == []
@@ -438,12 +460,39 @@ def test_a_read_only_api_ends_the_start_with_its_reason(play: Play) -> None:
     assert of(Outcome, play.hear(link)) == [Outcome(refused=reason, days=())]
 
 
+NO_DATA = FeedState(
+    connected=True, kind="none", halted=False, competing=False, tick_ns=0,
+    problem="no SMH data: not subscribed (354): subscribe",
+)  # fmt: skip
+COMPETING = FeedState(
+    connected=True, kind="none", halted=False, competing=True, tick_ns=0,
+    problem="no SMH data: competing live session (10197): log out there",
+)  # fmt: skip
+
+
 def test_no_permission_for_any_data_ends_the_start_with_its_reason(play: Play) -> None:
-    refused = "no SMH data: not subscribed (354): subscribe"
-    feed = FeedState(
-        connected=True, kind="none", halted=False, competing=False, tick_ns=0, problem=refused
-    )
-    assert of(Outcome, play.hear(feed)) == [Outcome(refused=refused, days=())]
+    assert of(Outcome, play.hear(LINK, NO_DATA)) == []
+    assert of(Outcome, play.tick(after_s=11)) == [Outcome(refused=NO_DATA.problem, days=())]
+    assert of(Outcome, play.tick()) == []
+
+
+def test_a_start_without_data_goes_on_while_shares_are_held(play: Play) -> None:
+    """Their stop needs the run: it goes by the broker's PnL."""
+    assert of(Outcome, play.hear(LINK, NO_DATA, risk(shares=7355))) == []
+    assert of(Outcome, play.ticks(100)) == []
+
+
+def test_a_start_without_data_goes_on_until_the_position_is_known(play: Play) -> None:
+    assert of(Outcome, [*play.hear(DOWN, NO_DATA), *play.ticks(100)]) == []
+
+
+def test_a_competing_session_at_the_start_does_not_end_it(play: Play) -> None:
+    """The feed asks again by itself, and entries halt until then."""
+    assert of(Outcome, [*play.hear(LINK, COMPETING, risk(0)), *play.ticks(100)]) == []
+
+
+def test_data_that_come_late_end_nothing(play: Play) -> None:
+    assert of(Outcome, [*play.hear(LINK, NO_DATA, FEED), *play.ticks(100)]) == []
 
 
 def test_a_system_that_was_once_linked_and_had_data_is_not_ended_by_trouble(play: Play) -> None:

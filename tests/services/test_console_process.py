@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -55,6 +56,15 @@ class Process:
             self._process.send_signal(number)
             self._process.wait(20)
             self._process = None
+
+    def lives(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def let_no_file_grow(self) -> None:
+        """From now on each write to a file of this console fails (EFBIG), as on a full disk."""
+        assert self._process is not None
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (0, hard))
 
     def said(self) -> list[str]:
         text = self.lines.read_text() if self.lines.exists() else ""
@@ -136,4 +146,29 @@ def test_an_alert_command_that_hangs_delays_no_line(tmp_path: Path) -> None:
 
     until(printed)
     process.end(signal.SIGTERM)
+    process.speaker.close()
+
+
+def test_a_full_disk_silences_no_alert(tmp_path: Path) -> None:
+    # given: a console whose file of lines takes nothing, and whose journal grows no further
+    received = tmp_path / "received"
+    lines = tmp_path / LINES_FILE
+    lines.parent.mkdir()
+    lines.symlink_to("/dev/full")
+    command = f"sh -c 'ulimit -S -f unlimited; cat >> {received}'"
+    process = Process(tmp_path, alert_command=command)
+    process.raise_alert(0)
+
+    def arrived(count: int) -> bool:
+        process.beat()
+        return received.exists() and received.read_text().count("trouble") >= count
+
+    until(lambda: arrived(1))
+    process.let_no_file_grow()
+    # when: trouble comes; then: the alert command hears of it, and the console lives
+    for number in range(1, 5):
+        process.raise_alert(number)
+    until(lambda: arrived(5))
+    assert process.lives()
+    process.end(signal.SIGKILL)
     process.speaker.close()
