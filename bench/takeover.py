@@ -28,7 +28,7 @@ from bench.ratio import Effort, Figure, Result, Target, compare
 from bench.stop_monitor import ABOVE_STOP_USD, BELOW_STOP_USD
 from common import wire
 from common.bus import Bus
-from common.lock import holder
+from common.lock import holder, lock_path
 from common.messages import BreachCleared, BreachSuspected, Message
 from common.standby import Signs
 from common.topology import CONSOLE, FEED, GATEWAY, RISK, RISK_STANDBY, SIGNAL
@@ -98,7 +98,7 @@ class StopMonitor:
         self._voices = {name: stop_monitor.Voice(name) for name in self._buses}
         self._ears = Bus(CONSOLE, run_dir)
         self._ears.subscribe((BreachSuspected, BreachCleared))
-        self._lock = run_dir / f"{RISK}.lock"
+        self._lock = lock_path(run_dir, RISK)
         self._signs = Signs(run_dir, RISK) if standby else None
         self._prices = itertools.cycle((BELOW_STOP_USD, ABOVE_STOP_USD))
 

@@ -33,22 +33,29 @@ class Running(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """File of the replay clock."""
     pid: int
     """The launcher's."""
+    life: str = ""
+    """What `life_of` said of it: its process id alone may come again as another program's."""
     started: str
     options: tuple[str, ...] = ()
     """The command line of a simulated run, by which it can be continued."""
 
     @property
     def alive(self) -> bool:
-        """Whether the launcher's process exists, and still has its sockets' folder."""
-        if not Path(self.run_dir).is_dir():
-            return False  # after a reboot the process id may be another program's
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
-        return True
+        """Whether the launcher's process still exists; nothing of the system outlives it."""
+        return bool(self.life) and self.life == life_of(self.pid)
+
+
+def life_of(pid: int) -> str:
+    """What no two processes of a machine share, boots included; "" when there is no such process.
+
+    The boot's id and the start in ticks since then (proc_pid_stat(5), field 22).
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot} {fields[19]}"
 
 
 def var_root() -> Path:

@@ -13,6 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -24,7 +25,7 @@ from common.clock import SECOND_NS, Clock, host_ns
 from common.engine import Engine
 from common.fold import Decider, Fold
 from common.journal import DiskFullError, Journal
-from common.lock import hold_lock
+from common.lock import hold_lock, is_held, lock_path
 from common.messages import Message
 from common.parent import die_with_supervisord
 from common.settings import Settings
@@ -73,17 +74,21 @@ def main(
     start_log(name, clock)
     build, folder = build_hash(), var_dir / "journal" / name
     fold = Fold(name, decider, settings)
-    if hold_lock(run_dir / f"{name}.lock") is None:
+    lock_file = lock_path(var_dir, name)
+    lock = hold_lock(lock_file)
+    if lock is None:
         if not standby:
             log.error("a second copy of %s is running; this one stops", name)
             sys.exit(EXIT_SECOND_COPY)
-        Standby(fold, folder, run_dir, settings, clock, build, _on_disk).wait(EXIT_SECOND_COPY)
+        waiting = Standby(fold, folder, lock_file, run_dir, settings, clock, build, _on_disk)
+        lock = waiting.wait(EXIT_SECOND_COPY)
     reserve = int(settings.operation.disk_reserve_mb * 1024 * 1024)
     journal = Journal(folder, reserve)
     bus = Bus(name, run_dir)
     world = _World(bus)
     engine = Engine(name, decider, settings, clock, host_ns, journal, world, build)
-    driver = _Driver(engine, bus, journal, beat_s=0.05 if _simulated() else 0.5)
+    alone = partial(is_held, lock_file, lock)
+    driver = _Driver(engine, bus, journal, alone, beat_s=0.05 if _simulated() else 0.5)
     try:
         if edge is None:
             _run_plain(engine, driver, fold)
@@ -92,8 +97,15 @@ def main(
     except DiskFullError:
         log.exception("the journal cannot be written: nothing may leave, stopping")
         sys.exit(1)
+    except LockLostError:
+        log.exception("a second copy may be working: this one stops")
+        sys.exit(1)
     finally:
         bus.close()
+
+
+class LockLostError(RuntimeError):
+    """The file of this process's lock was removed, and keeps no second copy out any more."""
 
 
 class _World:
@@ -114,8 +126,16 @@ class _World:
 class _Driver:
     """What both loops do between waits: drain, tick, settle, beat."""
 
-    def __init__(self, engine: Engine, bus: Bus, journal: Journal, beat_s: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        bus: Bus,
+        journal: Journal,
+        alone: Callable[[], bool],
+        beat_s: float,
+    ) -> None:
         self.engine = engine
+        self._alone = alone
         self.bus = bus
         self.stopping = False
         self._beat_s = beat_s
@@ -143,6 +163,8 @@ class _Driver:
         self._greeted_ns = self._greeted_ns or now_ns + GREETING_NS
         if now_ns - self._tick_ns >= self.tick_s * SECOND_NS:
             self._tick_ns = now_ns
+            if not self._alone():
+                raise LockLostError("the lock's file was removed")
             self.engine.tick()
         if now_ns - self._disk_ns >= 5 * SECOND_NS:
             self._disk_ns = now_ns
@@ -246,7 +268,7 @@ class _Guard:
 
 
 def folders() -> tuple[Path, Path]:
-    """TRADER_VAR (journals, logs) and TRADER_RUN (sockets, locks); the launcher sets both."""
+    """TRADER_VAR (journals, logs, locks) and TRADER_RUN (sockets); the launcher sets both."""
     var_dir = Path(os.environ.get("TRADER_VAR", "var"))
     run_dir = Path(os.environ.get("TRADER_RUN", str(var_dir / "run")))
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -45,6 +45,7 @@ class Standby:
         self,
         fold: Fold,
         folder: Path,
+        lock_file: Path,
         run_dir: Path,
         settings: Settings,
         clock: Clock,
@@ -57,14 +58,15 @@ class Standby:
         self._clock = clock
         self._build = build
         self._on_disk = on_disk
-        self._lock_path = run_dir / f"{fold.name}.lock"
+        self._lock_file = lock_file
         self._sign_path = sign_path(run_dir, fold.name)
         self._checked = ("", "")
         self._damage: JournalDamagedError | None = None
         self._sign_ns = 0
 
-    def wait(self, taken: int) -> None:
-        """Follows until the lock is ours; `taken`: exit status where another stands by already.
+    def wait(self, taken: int) -> int:
+        """Follows until the lock is ours; its descriptor. `taken`: exit status where another stands
+        by already.
 
         SystemExit when told to stop, or when what is on disk must run instead.
         """
@@ -77,7 +79,7 @@ class Standby:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
         log.info("standing by")
-        lock = AwaitedLock(self._lock_path)
+        lock = AwaitedLock(self._lock_file)
         poller = select.poll()
         poller.register(lock.descriptor, select.POLLIN)
         while not poller.poll(1000 * (TRY_AGAIN_S if self._damage else FOLLOW_S)):
@@ -87,6 +89,7 @@ class Standby:
         os.close(sign)  # whoever comes now stands by for us
         self._checked = ("", "")  # the disk may have changed since
         self._follow()
+        return lock.lock
 
     def _follow(self) -> None:
         try:

@@ -21,7 +21,7 @@ class SupervisorError(RuntimeError):
 
 
 def private_root() -> Path:
-    """A short folder of this user's own (mode 0700) for locks and sockets.
+    """A short folder of this user's own (mode 0700) for sockets.
 
     `$XDG_RUNTIME_DIR/trader`, else `trader-UID` in the temporary folder. Raises PermissionError
     when it belongs to somebody else or is open to others: whoever can write there can give orders.

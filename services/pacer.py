@@ -16,7 +16,7 @@ from common.bystander import Bystander
 from common.clock import MINUTE_NS, SECOND_NS, ClockWriter, Progress, host_ns
 from common.core import pace
 from common.core.pace import Beaten, SessionTimes
-from common.lock import hold_lock
+from common.lock import hold_lock, lock_path
 from common.messages import Pace, RunEnded
 from common.parent import die_with_supervisord
 from common.service import build_hash, folders, start_log
@@ -35,7 +35,7 @@ def main() -> None:
     market's last; TRADER_DAYS: sessions to run, empty for as many as there are.
     """
     die_with_supervisord()
-    _, run_dir = folders()
+    var_dir, run_dir = folders()
     settings = settings_file.load()
     first, last = (date.fromisoformat(os.environ[n]) for n in ("TRADER_START", "TRADER_LAST_DAY"))
     days = int(os.environ.get("TRADER_DAYS") or 0)
@@ -43,7 +43,7 @@ def main() -> None:
     clock_path = Path(os.environ["TRADER_CLOCK"])
     writer = ClockWriter(clock_path, sessions[0].open_ns - pace.WARM_UP_NS)
     start_log(PACER, writer.reader)
-    if hold_lock(run_dir / f"{PACER}.lock") is None:
+    if hold_lock(lock_path(var_dir, PACER)) is None:
         raise SystemExit("a second pacer is running; this one stops")
     bystander = Bystander(PACER, run_dir, settings, writer.reader, build_hash())
     entry_ns = int(settings.entry.minutes_before_close * MINUTE_NS)

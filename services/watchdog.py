@@ -15,7 +15,7 @@ from common import settings as settings_file
 from common.bystander import Bystander
 from common.clock import SECOND_NS, host_ns
 from common.core.vigil import Action, Kill, Start, Vigil
-from common.lock import hold_lock
+from common.lock import hold_lock, lock_path
 from common.messages import Alert
 from common.parent import die_with_supervisord
 from common.service import build_hash, folders, start_log
@@ -32,11 +32,11 @@ BEATING = (*(speaker for speaker in SPEAKERS if speaker != WATCHDOG), RISK_STAND
 def main() -> None:
     """Runs until told to stop."""
     die_with_supervisord()
-    _, run_dir = folders()
+    var_dir, run_dir = folders()
     settings = settings_file.load()
     clock = clocks.from_environment()
     start_log(WATCHDOG, clock)
-    if hold_lock(run_dir / f"{WATCHDOG}.lock") is None:
+    if hold_lock(lock_path(var_dir, WATCHDOG)) is None:
         raise SystemExit("a second watchdog is running; this one stops")
     bystander = Bystander(WATCHDOG, run_dir, settings, clock, build_hash())
     supervisor = Supervisor(run_dir / "supervisor.sock")

@@ -36,7 +36,7 @@ class Drive:
         self, clock_path: Path, run_dir: Path, sessions: list[SessionTimes], entry_before_ns: int
     ) -> None:
         self.picture = Picture(expected_services("tws"))
-        self.run_dir = run_dir
+        self.var_dir = clock_path.parent
         self._bus = Bus(topology.TRADER, run_dir)
         self._writer = ClockWriter(clock_path, 0)
         self._market = SimulatedMarket(clock_path)

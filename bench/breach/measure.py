@@ -23,7 +23,7 @@ from common import messages as m
 from common import topology
 from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS, host_ns
 from common.core.pace import SessionTimes
-from common.lock import holder
+from common.lock import holder, lock_path
 from common.supervision import Supervisor, SupervisorError
 from services.pacer import sessions_between
 from services.run import plan as plans
@@ -133,7 +133,7 @@ def _breach(
     breach_ns = first_below(prices, session, equity.stop_price_usd)
     list(tail.new())
     before = _pids(supervisor)
-    hurt = _pids_of(supervisor, drive.run_dir, process) if harm != HEALTHY else ()
+    hurt = _pids_of(supervisor, drive.var_dir, process) if harm != HEALTHY else ()
     host_at = drive.run_free(breach_ns + int((WATCH_S + 5) * SECOND_NS))
     broken_ns = host_at(breach_ns)
     _until(lambda: host_ns() >= broken_ns - HURT_BEFORE_NS, 2 * RUN_UP_NS / SECOND_NS)
@@ -216,7 +216,7 @@ def _pids(supervisor: Supervisor) -> dict[str, int]:
     return {row.name: row.pid for row in supervisor.processes()}
 
 
-def _pids_of(supervisor: Supervisor, run_dir: Path, name: str) -> tuple[int, ...]:
+def _pids_of(supervisor: Supervisor, var_dir: Path, name: str) -> tuple[int, ...]:
     """Of the stop monitor's two copies the one at work is risk_monitor, the other the standby."""
     rows = _pids(supervisor)
     copies = [rows[copy] for copy in STOP_MONITORS]
@@ -224,7 +224,7 @@ def _pids_of(supervisor: Supervisor, run_dir: Path, name: str) -> tuple[int, ...
         return tuple(copies)
     if name not in STOP_MONITORS:
         return (rows[name],)
-    at_work = int(holder(run_dir / f"{topology.RISK}.lock"))
+    at_work = int(holder(lock_path(var_dir, topology.RISK)))
     return (at_work,) if name == topology.RISK else tuple(p for p in copies if p != at_work)
 
 

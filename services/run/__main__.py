@@ -52,11 +52,11 @@ def main() -> int:
     except RefusedError as refusal:
         say(f"❌ Not started: {refusal}")
         return 2
-    plan.mode_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if hold_lock(plan.lock) is None:
-        pid = holder(plan.lock)
-        say(f"❌ Not started: the {plan.mode} system is already running (process {pid})")
-        return 1
+    for lock in plan.locks:
+        if hold_lock(lock) is None:
+            pid = holder(lock)
+            say(f"❌ Not started: the {plan.mode} system is already running (process {pid})")
+            return 1
     try:
         if not plan.simulated:
             plans.refuse_without_tws(plan.settings)

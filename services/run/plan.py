@@ -44,7 +44,8 @@ class Plan:
     mode_dir: Path
     var_dir: Path
     run_dir: Path
-    lock: Path
+    locks: tuple[Path, ...]
+    """Held, all of them, while the system runs."""
     days: int | None
     options: tuple[str, ...]
     environment: dict[str, str]
@@ -93,8 +94,9 @@ def make(arguments: Sequence[str], environment: Mapping[str, str]) -> Plan:
         mode_dir=mode_dir,
         var_dir=var_dir if before is None else Path(before.var_dir),
         run_dir=root / run,
-        # On a real account one system per person, whatever folder it is started from.
-        lock=mode_dir / "lock" if mode == "sim" else root / f"{mode}.lock",
+        # One system per journals, whoever starts it from whatever environment; on a real account
+        # also one per person, whatever folder it is started from.
+        locks=(mode_dir / "lock", *(() if mode == "sim" else (root / f"{mode}.lock",))),
         days=chosen.days,
         options=tuple(arguments),
         environment=changed,
@@ -262,6 +264,7 @@ def record(plan: Plan) -> None:
         var_dir=str(plan.var_dir),
         clock=plan.environment["TRADER_CLOCK"],
         pid=os.getpid(),
+        life=running.life_of(os.getpid()),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         options=plan.options if plan.simulated else (),
     )

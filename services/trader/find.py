@@ -9,6 +9,11 @@ from common.clock import Clock, ReplayClock, WallClock
 from common.running import Mode, Running
 from services.trader.exit_codes import CommandError, ExitCode
 
+REMOVED = (
+    "the folder of its sockets was removed: no command reaches it and nothing of it that dies can "
+    "be started again; stop it with Ctrl+C and start it anew"
+)
+
 
 def any_system(root: Path, mode: Mode | None) -> Running:
     """The running system, else the one that ran last (its journals are still there).
@@ -41,6 +46,11 @@ def running_system(root: Path, mode: Mode | None) -> Running:
             ExitCode.NOT_RUNNING,
             f"the {found.mode} system started {found.started} is not running any more: "
             "start it with `make run`",
+        )
+    if not Path(found.run_dir).is_dir():
+        raise CommandError(
+            ExitCode.NOT_RUNNING,
+            f"the {found.mode} system (process {found.pid}) is just ending, or {REMOVED}",
         )
     return found
 

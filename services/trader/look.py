@@ -63,7 +63,9 @@ def around(system: Running) -> View:
         picture.expected = (*picture.expected, topology.RISK_STANDBY)
         if (sign := signs.news()) is not None:
             picture.hear(topology.RISK_STANDBY, sign, host_ns())
-    unreadable = _recall(picture, Path(system.var_dir))
+    warnings = _recall(picture, Path(system.var_dir))
+    if system.alive and not Path(system.run_dir).is_dir():
+        warnings.append(f"{system.run_dir}: {find.REMOVED}")
     now_ns = _market_now_ns(system, picture)
     known = status.Known(picture, settings, now_ns, host_ns())
     return View(
@@ -73,7 +75,7 @@ def around(system: Running) -> View:
         answer=status.answer(known),
         rows=status.rows(known),
         services=status.services(known),
-        warnings=[*status.warnings(known), *unreadable],
+        warnings=[*status.warnings(known), *warnings],
     )
 
 

@@ -15,7 +15,7 @@ import msgpack
 import pytest
 from typer.testing import CliRunner
 
-from common.running import Running, write
+from common.running import Running, life_of, write
 from common.settings import Broker, Settings
 from common.tws import connection, history_limits
 from common.tws import history as past_bars
@@ -334,7 +334,7 @@ def test_a_running_simulation_that_does_not_say_its_port_is_not_taken_for_a_tws(
     monkeypatch.setenv("TRADER_VAR", str(tmp_path))
     system = Running(
         mode="sim", broker="sim", run_dir=str(run_dir), var_dir=str(tmp_path), pid=os.getpid(),
-        started="2025-06-02T09:25:00+00:00",
+        life=life_of(os.getpid()), started="2025-06-02T09:25:00+00:00",
     )  # fmt: skip
     write(tmp_path / "sim", system)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import subprocess
+import tempfile
 from datetime import date
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_each_mode_has_a_folder_of_its_own(environment: dict[str, str], tmp_path
     assert sim.var_dir.parent == tmp_path / "var" / "sim"
     assert paper.var_dir == tmp_path / "var" / "paper"
     assert live.var_dir == tmp_path / "var" / "live"
-    assert len({sim.lock, paper.lock, live.lock}) == 3
+    assert len({*sim.locks, *paper.locks, *live.locks}) == 5
 
 
 def test_each_simulated_run_has_a_fresh_folder(environment: dict[str, str]) -> None:
@@ -66,7 +67,19 @@ def test_a_real_account_is_locked_for_the_person_and_not_for_the_folder(
     here = plans.make(["--broker", "tws"], environment)
     monkeypatch.setenv("TRADER_VAR", str(tmp_path / "another-clone"))
     there = plans.make(["--broker", "tws"], environment)
-    assert here.lock == there.lock
+    assert set(here.locks) & set(there.locks)
+
+
+def test_a_real_accounts_journals_are_locked_whatever_environment_the_starter_has(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_here = plans.make(["--broker", "tws"], environment)
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    from_cron = plans.make(["--broker", "tws"], environment)
+    assert from_here.run_dir.parent != from_cron.run_dir.parent
+    assert from_here.var_dir == from_cron.var_dir
+    assert set(from_here.locks) & set(from_cron.locks)
 
 
 def test_the_options_reach_every_process_as_settings(environment: dict[str, str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from common import service, standby, topology, wire
 from common.bus import Bus
-from common.lock import holder
+from common.lock import holder, lock_path
 from common.messages import Heartbeat, RiskState
 from common.standby import Signs
 from common.supervision import Supervisor, SupervisorError
@@ -41,7 +41,7 @@ class Listener:
         self._run_dir = run_dir
         self._bus = Bus(topology.CONSOLE, run_dir)
         self._signs = Signs(run_dir, topology.RISK)
-        self._lock = run_dir / f"{topology.RISK}.lock"
+        self._lock = lock_path(run_dir, topology.RISK)
         self.speaker = 0
         """Process id in the newest heartbeat."""
         self.signs: list[Heartbeat] = []
@@ -176,13 +176,13 @@ class Copies:
         self._started: list[subprocess.Popen[bytes]] = []
         self.listener = Listener(folder)
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, **changed: str) -> subprocess.Popen[bytes]:
         number = len(self._started)
         with (self._folder / f"{number}.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "services.risk_monitor"],
                 cwd=self._code,
-                env=environment(self._folder) | {"PYTHONPATH": str(self._code)},
+                env=environment(self._folder) | {"PYTHONPATH": str(self._code)} | changed,
                 stderr=log,
             )
         self._started.append(process)
@@ -230,6 +230,29 @@ def test_a_stop_monitor_that_is_told_to_stop_hands_over_as_one_that_dies(copies:
     active.send_signal(signal.SIGTERM)
     copies.listener.until(lambda: copies.listener.active == waiting.pid)
     assert active.wait(5) == 0
+
+
+def test_a_stop_monitor_whose_locks_file_is_removed_makes_way_for_its_standby(
+    copies: Copies, tmp_path: Path
+) -> None:
+    active, waiting = copies.two()
+    lock_path(tmp_path, topology.RISK).unlink()  # and a second copy could start beside it
+    copies.listener.until(lambda: copies.listener.active == waiting.pid)
+    assert active.wait(DEADLINE_S) == 1
+    assert "the lock's file was removed" in copies.log(active)
+    # and the next one stands by for the one that works now
+    third = copies.start()
+    assert copies.listener.both() == (waiting.pid, third.pid)
+
+
+def test_copies_with_other_socket_folders_but_the_same_journals_are_copies(
+    copies: Copies, tmp_path: Path
+) -> None:
+    active, _ = copies.two()
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    other = copies.start(TRADER_RUN=str(tmp_path / "elsewhere"))
+    copies.listener.until(lambda: "standing by" in copies.log(other))
+    assert copies.listener.active == active.pid
 
 
 def test_a_third_copy_stops_at_once(copies: Copies) -> None:

@@ -35,7 +35,7 @@ def var(tmp_path: Path) -> Path:
 def leave(var: Path, pid: int) -> None:
     system = running.Running(
         mode="paper", broker="tws", run_dir=str(var / "run"), var_dir=str(var / "paper"),
-        pid=pid, started="2025-06-02T13:00:00Z",
+        pid=pid, life=running.life_of(pid), started="2025-06-02T13:00:00Z",
     )  # fmt: skip
     running.write(var / "paper", system)
 

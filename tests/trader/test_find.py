@@ -18,9 +18,10 @@ def leave(root: Path, mode: running.Mode, *, alive: bool) -> running.Running:
     found = running.Running(
         mode=mode,
         broker="sim" if mode == "sim" else "tws",
-        run_dir=str(root if alive else root / "gone"),
+        run_dir=str(root),
         var_dir=str(root / mode),
         pid=os.getpid(),
+        life=running.life_of(os.getpid()) if alive else "of another boot",
         started=STARTED[mode],
     )
     running.write(root / mode, found)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from common import running
@@ -20,6 +21,7 @@ def system(tmp_path: Path, mode: running.Mode, started: str, pid: int | None = N
         run_dir=str(tmp_path),
         var_dir=str(tmp_path / mode),
         pid=os.getpid() if pid is None else pid,
+        life=running.life_of(os.getpid()),
         started=started,
     )
 
@@ -37,14 +39,23 @@ def test_a_system_that_never_ran_is_no_error(tmp_path: Path) -> None:
 
 
 def test_a_launcher_that_is_gone_is_not_alive(tmp_path: Path) -> None:
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait()
-    assert not system(tmp_path, "sim", "2025-06-02T13:00:00Z", pid=child.pid).alive
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        theirs = msgspec.structs.replace(
+            system(tmp_path, "sim", "2025-06-02T13:00:00Z", pid=child.pid),
+            life=running.life_of(child.pid),
+        )
+        assert theirs.alive
+    assert not theirs.alive
 
 
-def test_a_launcher_without_its_sockets_folder_is_not_alive(tmp_path: Path) -> None:
+def test_another_program_under_the_launchers_process_id_is_not_it(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        assert not system(tmp_path, "sim", "2025-06-02T13:00:00Z", pid=other.pid).alive
+
+
+def test_a_system_whose_sockets_folder_was_removed_is_running(tmp_path: Path) -> None:
     mine = system(tmp_path / "gone", "sim", "2025-06-02T13:00:00Z")
-    assert not mine.alive
+    assert mine.alive
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

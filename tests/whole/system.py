@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from common import journal, rejudge, running, topology, wire
 from common.clock import NEW_YORK, SECOND_NS, ReplayClock
 from common.core.vigil import Process
-from common.lock import holder
+from common.lock import holder, lock_path
 from common.messages import Now
 from common.parent import die_with_parent
 from common.running import Running
@@ -199,7 +199,7 @@ class System:
         if len(programs) == 1:
             process = self.process(name)
             return process.pid if process is not None else 0
-        working = holder(self.run_dir / f"{name}.lock")
+        working = holder(lock_path(self.var_dir, name))
         return int(working) if working.isdigit() else 0
 
     @staticmethod

@@ -98,6 +98,11 @@ def system(running: Running | None) -> Iterator[Check]:
         return
     run_dir = Path(running.run_dir)
     yield Check(name="system", verdict="ok", found=f"{running.mode}, pid {running.pid}")
+    if not run_dir.is_dir():
+        mend = "stop the system with Ctrl+C and start it again"
+        found = f"{run_dir} was removed, and its sockets with it"
+        yield Check(name="run folder", verdict="fail", found=found, mend=mend)
+        return
     yield run_folder(run_dir)
     yield _sockets(run_dir, running)
     yield _processes(run_dir)
