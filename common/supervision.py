@@ -10,6 +10,7 @@ import tempfile
 import xmlrpc.client
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 from common.core.vigil import Process
 
@@ -90,5 +91,5 @@ class Supervisor:
         with proxy:
             try:
                 return getattr(proxy.supervisor, method)(*arguments)
-            except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            except (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError) as error:
                 raise SupervisorError(f"supervisord: {method}: {error}") from error

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,6 +79,25 @@ def test_a_silent_supervisord_is_an_error_and_not_a_hang(tmp_path: Path) -> None
         listener.listen()
         with pytest.raises(SupervisorError):
             Supervisor(tmp_path / "mute.sock").processes()
+
+
+def test_a_supervisord_that_dies_in_mid_answer_is_an_error_like_any_other(tmp_path: Path) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n<?xml version='1.0'?><methodResp"
+
+    def half(listener: socket.socket) -> None:
+        peer, _ = listener.accept()
+        with peer:
+            peer.recv(65_536)
+            peer.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "half.sock"))
+        listener.listen()
+        dying = threading.Thread(target=half, args=(listener,))
+        dying.start()
+        with pytest.raises(SupervisorError):
+            Supervisor(tmp_path / "half.sock").processes()
+        dying.join()
 
 
 def test_the_private_folder_is_ours_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
