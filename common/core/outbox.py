@@ -12,7 +12,15 @@ news. The limits stand in `limits`, the life of an order in `outbound`.
 
 from __future__ import annotations
 
-from common.core.gateway import guard, limits, one_cancels_all, outbound, reconcile, words
+from common.core.gateway import (
+    guard,
+    limits,
+    one_cancels_all,
+    outbound,
+    reconcile,
+    subscription,
+    words,
+)
 from common.core.gateway.bookings import BOOKINGS
 from common.core.gateway.state import (
     Asked,
@@ -185,6 +193,8 @@ def _send(state: State, now: Now, out: Outbound) -> tws.SendOrder:
 
 def _due(state: State, now: Now) -> list[Message]:
     outputs: list[Message] = []
+    if subscription.due(state, now):
+        outputs.append(tws.Subscribe(account=state.link.account))
     if _snapshot_due(state, now):
         number = state.snapshots.number + 1
         outputs.append(tws.TakeSnapshot(number=number, account=state.link.account))

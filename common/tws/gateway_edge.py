@@ -75,6 +75,8 @@ class GatewayEdge:
             tws.ReserveIds: self._reserve_ids,
         }
         self._at = _Connection()
+        self._instrument: tws.ContractKnown | None = None
+        """As it was identified last, over whatever connection."""
 
     async def start(self) -> None:
         self._running = asyncio.ensure_future(self._connection.run())
@@ -156,33 +158,46 @@ class GatewayEdge:
         self._subscribing = asyncio.ensure_future(self._subscribe_all(effect.account))
 
     async def _subscribe_all(self, account: str) -> None:
-        ib, strategy = self._ib, self._settings.strategy
+        ib = self._ib
         self._at.account = account
-        try:
-            details = await asyncio.wait_for(
-                ib.reqContractDetailsAsync(orders.wanted_contract(strategy)),
-                self._settings.broker.request_timeout_s,
-            )
-        except (ConnectionError, TimeoutError) as error:
-            if self._connection.connected:
-                self._say(tws.ContractProblem(f"no answer on {strategy.symbol}: {error!r}"))
+        problem = "" if self._at.con_id else await self._identify(ib)
+        if not self._connection.connected:
             return
-        found = {detail.contract.conId: detail.contract for detail in details}
-        if len(found) != 1:
-            self._say(tws.ContractProblem(contract_problem(strategy.symbol, found.values())))
+        if problem or self._instrument is None:
+            self._say(tws.ContractProblem(problem))
             return
-        self._at.con_id, contract = found.popitem()
-        self._say(tws.ContractKnown(self._at.con_id, contract.symbol, contract.primaryExchange))
+        self._at.con_id = self._instrument.con_id
+        self._say(self._instrument)
         ib.client.reqAccountUpdates(subscribe=True, acctCode=account)
         if self._at.books is not None:
             self._ask_books(self._at.books)
         self._subscribe_price(ib)
         self._subscribe_pnl(ib)
 
+    async def _identify(self, ib: Any) -> str:
+        """Asks which instrument it is; "" once known. No answer leaves the one known before: an
+        exit shall not wait for a second proof of the same contract id."""
+        strategy = self._settings.strategy
+        try:
+            details = await asyncio.wait_for(
+                ib.reqContractDetailsAsync(orders.wanted_contract(strategy)),
+                self._settings.broker.request_timeout_s,
+            )
+        except (ConnectionError, TimeoutError) as error:
+            return "" if self._instrument else f"no answer on {strategy.symbol}: {error!r}"
+        found = {detail.contract.conId: detail.contract for detail in details}
+        if len(found) == 1:
+            con_id, contract = found.popitem()
+            self._instrument = tws.ContractKnown(con_id, contract.symbol, contract.primaryExchange)
+        elif found or self._instrument is None:
+            return contract_problem(strategy.symbol, found.values())
+        return ""
+
     def _subscribe_price(self, ib: Any) -> None:
         if self._at.price_request:
             ib.client.cancelMktData(self._at.price_request)
         self._at.price_request = ib.client.getReqId()
+        self._at.prices.clear()  # a new bid makes no mid with an ask of before the silence
         contract = orders.known_contract(self._at.con_id, self._settings.strategy)
         ib.client.reqMarketDataType(DELAYED_IF_NO_LIVE)
         ib.client.reqMktData(
@@ -364,7 +379,7 @@ class GatewayEdge:
         self._at.price_kind = "delayed" if kind in DELAYED_TICKS else "live"
         now_ns = self._clock.now_ns()
         mark_usd = self._mark_usd(side)
-        if mark_usd and now_ns - self._at.price_said_ns >= SECOND_NS:
+        if mark_usd and not 0 <= now_ns - self._at.price_said_ns < SECOND_NS:
             self._at.price_said_ns = now_ns
             self._say(tws.OwnPrice(mark_usd, self._at.price_kind))
 

@@ -47,6 +47,15 @@ class Case:
     wanted: Order | None = None
 
 
+def unidentified(play: Play) -> None:
+    """Another connection, over which TWS does not know the instrument."""
+    play.link_down()
+    play.link_up()
+    play.hear(tws.ContractProblem("no SMH here"))
+    play.hear(account_rows())
+    play.books()
+
+
 def foreign(action: Action) -> tws.OpenOrder:
     return tws.OpenOrder(0, 0, 777, "", ACCOUNT, "SMH", action, 100, "Submitted")
 
@@ -74,7 +83,7 @@ ENTRY_CASES = {
         "read-only",
     ),
     "other base currency": Case(lambda p: p.hear(account_rows(currency="EUR")), "EUR"),
-    "unknown instrument": Case(lambda p: p.hear(tws.ContractProblem("no SMH here")), "no SMH"),
+    "unknown instrument": Case(unidentified, "no SMH"),
     "another order working": Case(lambda p: p.send(order()), "is sending", order(attempt=2)),
     "a foreign order working": Case(lambda p: p.hear(foreign("BUY")), "not ours is working"),
     "position and fills differ": Case(

@@ -192,6 +192,7 @@ class GatewayHands(Hands):
         self._known, self._books = False, None
 
     def start(self) -> None:
+        self._known_once = False
         self.connected()
         super().start()
 
@@ -242,14 +243,21 @@ class GatewayHands(Hands):
     def _subscribe(self) -> None:
         def details(pipe: Pipe) -> None:
             if self.tws.broker.link_up:
-                pipe.tell(tws.ContractKnown(SMH.con_id, "SMH", "NASDAQ"))
+                pipe.tell(known)
 
+        known = tws.ContractKnown(SMH.con_id, "SMH", "NASDAQ")
         pipe = self.pipe
+        if self._known:
+            self._pass_on(known)
+            return
         self.ask(details)
 
         def give_up() -> None:
             if self.pipe is pipe and pipe is not None and not self._known:
-                self.host.tell(tws.ContractProblem("no answer on SMH"))
+                if self._known_once:
+                    self._pass_on(known)
+                else:
+                    self.host.tell(tws.ContractProblem("no answer on SMH"))
 
         self.host.later(self.settings.broker.request_timeout_s, give_up)
 
@@ -351,7 +359,8 @@ class GatewayHands(Hands):
         self.host.tell(message)
 
     def _identify(self) -> None:
-        self._known = True
+        self._known = self._known_once = True
+        self._prices.clear()
         if self._books is not None and not self._books.asked:
             self._ask_books(self._books)
 
@@ -369,7 +378,7 @@ class GatewayHands(Hands):
         printed = last if any(kind == mm.LAST for kind, _ in prices.ticks) else 0.0
         mark = (bid + ask) / 2 if 0 < bid <= ask and ask - bid <= widest * ask else printed
         now_ns = self.host.now_ns()
-        if 0 < mark < 1e6 and now_ns - self._price_said_ns >= SECOND_NS:
+        if 0 < mark < 1e6 and not 0 <= now_ns - self._price_said_ns < SECOND_NS:
             self._price_said_ns = now_ns
             self.host.tell(tws.OwnPrice(mark, "live"))
 

@@ -396,6 +396,35 @@ def test_an_ambiguous_or_unknown_instrument_names_the_setting(tmp_path: Path) ->
     play(tmp_path, story)
 
 
+def test_an_exit_leaves_though_tws_answers_no_second_question_on_the_instrument(
+    tmp_path: Path,
+) -> None:
+    async def story(w: World) -> None:
+        async with w.gateway() as gateway:
+            await hold(gateway)
+            w.tws.fault("withhold", message="contractDetailsEnd", on=True)
+            w.tws.fault("link-loss", seconds=0.0, code=1101)
+            await gateway.until(lambda: gateway.state.link.degraded, "1100")
+            w.tws.fault("link-restore", code=1101)
+            await gateway.until_link("ready")
+            exit_order = gateway.order("EXIT", 1000)
+            gateway.submit(exit_order)
+            await gateway.until(lambda: gateway.status(exit_order) == "Filled", "the exit's fill")
+
+    play(tmp_path, story)
+
+
+def test_a_start_goes_on_once_tws_answers_on_the_instrument(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        w.tws.fault("withhold", message="contractDetailsEnd", on=True)
+        async with w.gateway(link="reconciling") as gateway:
+            await gateway.until(lambda: "no answer" in gateway.state.link.instrument, "the word")
+            w.tws.fault("withhold", message="contractDetailsEnd", on=False)
+            await gateway.until_link("ready")
+
+    play(tmp_path, story)
+
+
 def test_a_second_gateway_is_kept_out_by_the_client_id(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         async with w.gateway():

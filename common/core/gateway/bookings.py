@@ -193,6 +193,10 @@ def _snapshot_asked(state: State, now: Now, message: tws.TakeSnapshot) -> None:
     snapshots.asked_host_ns = now.host_ns
 
 
+def _subscribed(state: State, now: Now, _message: tws.Subscribe) -> None:
+    state.link.subscribed_host_ns = now.host_ns
+
+
 def _session(state: State, now: Now, session: Session) -> None:
     state.session = session
     _forget(state, now)
@@ -261,6 +265,7 @@ BOOKINGS: dict[type[Message], Booking] = {
     tws.SendCancel: _cancel_sent,
     tws.AskPreview: _preview_asked,
     tws.TakeSnapshot: _snapshot_asked,
+    tws.Subscribe: _subscribed,
     OrderUpdate: _decided,
     MarginPreview: _previewed,
     BrokerLink: _link_said,

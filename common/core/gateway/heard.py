@@ -255,6 +255,7 @@ def _preview_failed(state: State, problem: str, *, rejected: bool = False) -> No
 
 def _price(state: State, now: Now, report: tws.OwnPrice) -> None:
     state.price_usd, state.price_market_ns = report.price_usd, now.market_ns
+    state.price_host_ns = now.host_ns
     state.price_kind = report.kind
     guard.take_price(state.guard, now, report.price_usd, live=report.kind == "live")
 
@@ -264,7 +265,8 @@ def _contract_known(state: State, _now: Now, _report: tws.ContractKnown) -> None
 
 
 def _contract_problem(state: State, _now: Now, report: tws.ContractProblem) -> None:
-    state.link.instrument = report.reason
+    if state.link.instrument:  # once known over a connection it needs no second proof
+        state.link.instrument = report.reason
 
 
 def halt(state: State, now: Now, reason: str) -> None:

@@ -168,6 +168,7 @@ class Link(Struct):
     refreshed: bool = False
     """The account was completely reported over this connection."""
     clock_offset_s: float | None = None
+    subscribed_host_ns: int = 0
     instrument: str = ""
     """Why the instrument cannot be traded, or "" once it is known."""
 
@@ -249,6 +250,7 @@ class State(Struct):
     previewed: dict[str, MarginPreview] = field(default_factory=dict)
     price_usd: float = 0.0
     price_market_ns: int = 0
+    price_host_ns: int = 0
     price_kind: DataKind = "none"
     guard: Guard = field(default_factory=Guard)
     portfolio_margin: bool | None = None

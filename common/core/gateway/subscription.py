@@ -1,0 +1,41 @@
+"""When the account, the instrument and the price are asked for again over a sound connection.
+
+TWS does not answer every question, and after a reset it may go on with a subscription in name only
+(reported by users after 1102). No exit leaves without the instrument, and without a price the guard
+is blind: so what stays out is asked for again, as often as does no harm.
+"""
+
+from __future__ import annotations
+
+from common.clock import SECOND_NS
+from common.core.gateway.state import State, seconds_since
+from common.messages import Now
+
+ASK_AGAIN_S = 3.0
+"""Host seconds after a question on the instrument has run out of time."""
+PRICE_SILENCE_S = 30.0
+"""Market and host seconds without an own price in the session; SMH has several quotes a second."""
+PRICE_PAUSE_S = 60.0
+"""Host seconds between two subscriptions because of it."""
+
+
+def due(state: State, now: Now) -> bool:
+    """Whether to subscribe once more, beside what LinkUp and TWS's own words ask for."""
+    link = state.link
+    if not link.healthy:
+        return False
+    pause_s = PRICE_PAUSE_S
+    if link.instrument:
+        pause_s = state.settings.broker.request_timeout_s + ASK_AGAIN_S
+    elif not _price_silent(state, now):
+        return False
+    return not 0 <= seconds_since(now, link.subscribed_host_ns) <= pause_s
+
+
+def _price_silent(state: State, now: Now) -> bool:
+    session = state.session
+    if session is None or not session.open_ns <= now.market_ns < session.close_ns:
+        return False
+    age_ns = now.market_ns - max(state.price_market_ns, session.open_ns)
+    old = not 0 <= age_ns <= PRICE_SILENCE_S * SECOND_NS
+    return old and not 0 <= seconds_since(now, state.price_host_ns) <= PRICE_SILENCE_S

@@ -1,0 +1,79 @@
+"""What is asked of TWS again, so that an exit can leave and the guard can see."""
+
+from __future__ import annotations
+
+from common.clock import SECOND_NS
+from common.core.gateway.subscription import ASK_AGAIN_S, PRICE_PAUSE_S, PRICE_SILENCE_S
+from common.messages import BrokerLink
+from common.tws import messages as tws
+from tests.core.outbox_play import SESSION, Play, order
+
+NO_ANSWER = tws.ContractProblem("no answer on SMH: TimeoutError()")
+
+
+def ready(shares: int = 0) -> Play:
+    play = Play()
+    play.connect(shares=shares)
+    return play
+
+
+def asked(play: Play) -> int:
+    return len(play.all(tws.Subscribe))
+
+
+def test_an_instrument_that_is_not_known_is_asked_for_until_it_is() -> None:
+    play = Play()
+    play.link_up()
+    play.hear(NO_ANSWER)
+    again_s = play.settings.broker.request_timeout_s + ASK_AGAIN_S
+    play.pass_s(again_s - 1)
+    assert asked(play) == 1, "the question may still be under way"
+    play.pass_s(3 * again_s)
+    assert asked(play) == 4
+    play.hear(tws.ContractKnown(229725622, "SMH", "NASDAQ"))
+    play.hear(tws.OwnPrice(100.0, "live"))
+    play.pass_s(again_s + 1)
+    assert asked(play) == 4
+
+
+def test_a_question_without_an_answer_holds_up_no_exit_of_a_known_instrument() -> None:
+    play = ready(shares=1000)
+    play.error(1101)
+    play.hear(NO_ANSWER)
+    play.books(shares=1000)
+    assert play.send(order("EXIT")).order.purpose == "EXIT"
+
+
+def test_a_price_that_falls_silent_in_the_session_is_asked_for_once_a_minute() -> None:
+    play = ready(shares=1000)
+    play.pass_s(PRICE_PAUSE_S - 1)  # the last subscription is younger than the pause
+    assert asked(play) == 1
+    play.pass_s(2 * PRICE_PAUSE_S)
+    assert asked(play) == 3
+    play.hear(tws.OwnPrice(100.0, "live"))
+    play.pass_s(PRICE_SILENCE_S - 1)
+    assert asked(play) == 3
+
+
+def test_a_silent_price_is_asked_for_by_host_time_too() -> None:
+    """Simulated days pass faster: 30 seconds of theirs are one of ours."""
+    play = ready()
+    play.pass_s(PRICE_PAUSE_S + 1)
+    before = asked(play)
+    play.host_ns += int(PRICE_PAUSE_S * SECOND_NS)
+    play.hear(tws.OwnPrice(100.0, "live"))
+    play.market_ns += 600 * SECOND_NS
+    play.pass_s(1)
+    assert asked(play) == before
+
+
+def test_nobody_asks_for_a_price_outside_the_session_or_over_a_broken_link() -> None:
+    play = ready()
+    play.market_ns = SESSION.close_ns
+    play.pass_s(5 * PRICE_PAUSE_S)
+    assert asked(play) == 1
+    play = ready()
+    play.error(1100)
+    play.pass_s(5 * PRICE_PAUSE_S)
+    assert asked(play) == 1
+    assert play.newest(BrokerLink).state == "degraded"
