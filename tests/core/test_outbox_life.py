@@ -487,3 +487,44 @@ def test_an_instrument_that_was_asked_for_while_tws_had_no_ib_is_asked_for_again
     play.hear(tws.ContractKnown(1, "SMH", "NASDAQ"))
     play.error(1100)
     assert not of(tws.Subscribe, play.error(1102)), "its data goes on"
+
+
+def rejected_within_a_look() -> tuple[Play, tws.SendOrder, tws.OpenOrder]:
+    """An exit that TWS lists in a look's books and rejects before these books are complete."""
+    play = ready(shares=1000)
+    play.pass_s(61)
+    assert play.state.snapshots.routine
+    sent = play.send(order("EXIT"))
+    opened = play.opened(sent, "PreSubmitted")
+    play.hear(opened)
+    play.error(201, "Order rejected", sent.order_id)
+    play.hear(play.status(sent, "Inactive"))
+    assert play.status_of(sent.order) == "REJECTED"
+    return play, sent, opened
+
+
+def test_books_begun_before_an_order_was_rejected_do_not_call_it_alive() -> None:
+    play, sent, opened = rejected_within_a_look()
+    play.books(1000, opened=(opened,), statuses=(play.status(sent, "PreSubmitted"),))
+    assert play.status_of(sent.order) == "REJECTED"
+    assert play.send(order("EXIT", attempt=2)).order.intent_id.endswith("-2")
+
+
+def test_books_begun_after_an_order_was_rejected_find_it_alive() -> None:
+    play, sent, opened = rejected_within_a_look()
+    play.books(1000)
+    play.books(1000, opened=(opened,))
+    assert play.status_of(sent.order) == "PreSubmitted"
+
+
+def test_a_routine_look_without_an_answer_holds_up_no_entry() -> None:
+    play = ready()
+    play.pass_s(61)
+    number = play.state.snapshots.number
+    play.hear(tws.SnapshotFailed(number, "TWS did not finish its answer on: completed orders"))
+    play.hear(tws.OwnPrice(100.0, "live"))
+    play.pass_s(9)
+    assert play.state.snapshots.number == number, "it is not asked again at once"
+    assert play.refusal(order()) == ""
+    play.pass_s(5)
+    assert play.state.snapshots.number == number + 1

@@ -262,6 +262,25 @@ def test_live_mode_takes_exactly_the_account_that_is_named() -> None:
     assert tws.Subscribe("U7654321") in outputs
 
 
+@pytest.mark.parametrize("named", ["", "DU7654321"])
+def test_an_order_of_one_account_never_goes_to_another(named: str) -> None:
+    """Paper and account.id empty: TWS comes back with another login, as many shares."""
+    play = ready(shares=1000)
+    sale = order("EXIT")
+    play.send(sale)
+    play.settings = Settings(account=Account(id=named))
+    play.crash()
+    play.link_up(accounts=("DU7654321",))
+    play.hear(tws.PositionReport("DU7654321", "SMH", 1000, 100.0))
+    play.pass_s(120)
+    assert [(sent.account, sent.order) for sent in play.sent] == [(ACCOUNT, sale)]
+    link = play.newest(BrokerLink)
+    assert (link.state, play.newest(HaltLatch).mode) == ("locked", "LOCKED")
+    for word in ("DU***67", "DU***21", "account.id", "TRADER_VAR"):
+        assert word in link.reason
+    assert isinstance(play.hear(Unlock("u", 0, "me", "sure"))[0], Refused)
+
+
 def test_locked_refuses_exits_too_until_unlocked_over_the_right_account() -> None:
     play = ready(shares=1000)
     play.link_down()

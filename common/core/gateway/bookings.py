@@ -175,11 +175,13 @@ def _decided(state: State, _now: Now, word: OrderUpdate) -> None:
         return
     out.update = word
     if word.status == "DENIED" and out.stage == "PREPARED":
-        out.stage, out.status, out.reason = "DONE", "DENIED", word.reason
+        outbound.end(state, out, "DENIED")
+        out.reason = word.reason
     elif word.status == "UNKNOWN" and out.stage in IN_DOUBT:
         out.stage, out.status, out.reason = "UNKNOWN", "UNKNOWN", word.reason
     elif word.status == "ABANDONED" and out.stage in IN_DOUBT:
-        out.stage, out.status, out.reason = "DONE", "ABANDONED", word.reason
+        outbound.end(state, out, "ABANDONED")
+        out.reason = word.reason
 
 
 def _snapshot_asked(state: State, now: Now, message: tws.TakeSnapshot) -> None:

@@ -25,6 +25,9 @@ NOTICE_PAUSE_S = 60.0
 
 def _link_up(state: State, now: Now, message: LinkUp) -> None:
     account, refusal, wrong = limits.account_refusal(state.settings.account, message.accounts)
+    if not refusal and state.link.account not in {"", account}:
+        refusal = limits.other_account_refusal(state.link.account, account)
+        account, wrong = "", True
     state.link = Link(
         up=True,
         number=state.link.number + 1,
@@ -179,11 +182,13 @@ def _take_snapshot(state: State, now: Now, books: tws.Snapshot) -> None:
 
 
 def _snapshot_failed(state: State, now: Now, message: tws.SnapshotFailed) -> None:
-    if message.number == state.snapshots.number:
-        state.snapshots.pending = False
-        state.snapshots.wanted = True
-        state.snapshots.failure = message.reason
-        state.snapshots.next_host_ns = now.host_ns + int(SNAPSHOT_RETRY_S * 1e9)
+    snapshots = state.snapshots
+    if message.number == snapshots.number:
+        snapshots.pending = False
+        snapshots.next_host_ns = now.host_ns + int(SNAPSHOT_RETRY_S * 1e9)
+        if not snapshots.routine:  # nothing waits for a routine look; the next one comes by itself
+            snapshots.wanted = True
+            snapshots.failure = message.reason
 
 
 def _take_not_sent(state: State, _now: Now, message: tws.NotSent) -> None:

@@ -63,6 +63,14 @@ def account_refusal(settings: AccountSettings, accounts: Sequence[str]) -> tuple
     return account, "", False
 
 
+def other_account_refusal(known: str, account: str) -> str:
+    """Orders, fills and position of this journal belong to one account; none goes to another."""
+    return (
+        f"this journal is of account {shortened(known)}, TWS has {shortened(account)}: log in to "
+        f"{shortened(known)} and name it in account.id, or begin with a new TRADER_VAR folder"
+    )
+
+
 def order_refusal(state: State, now: Now, order: Order) -> str:
     """What holds for every order at every time: its own terms, the latch and the wrong TWS."""
     if state.mode == "LOCKED":

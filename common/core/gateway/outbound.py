@@ -82,10 +82,14 @@ def update(state: State, out: Outbound) -> None:
 
 def finish(state: State, out: Outbound, status: OrderStatus, reason: str = "") -> None:
     """Nothing more can happen to it."""
-    out.stage = "DONE"
-    out.status = status
+    end(state, out, status)
     out.reason = reason or out.reason
     update(state, out)
+
+
+def end(state: State, out: Outbound, status: OrderStatus) -> None:
+    """Done, without a word on it."""
+    out.stage, out.status, out.ended_at = "DONE", status, state.snapshots.number
 
 
 def doubt(state: State) -> None:
@@ -97,8 +101,9 @@ def doubt(state: State) -> None:
             update(state, out)
 
 
-def take_open_order(state: State, report: OpenOrder) -> str:
-    """An open order; returns our intent, or "" when it is not ours."""
+def take_open_order(state: State, report: OpenOrder, *, books: int = 0) -> str:
+    """An open order; returns our intent, or "" when it is not ours. `books`: the number of the
+    comparison whose books tell it again, 0 when TWS says it now."""
     if report.symbol != state.settings.strategy.symbol or report.account != state.link.account:
         return ""
     state.order_ids_used = max(state.order_ids_used, report.order_id)
@@ -107,11 +112,12 @@ def take_open_order(state: State, report: OpenOrder) -> str:
         _take_foreign(state, report)
         return ""
     out.perm_id = report.perm_id or out.perm_id
-    _take_status(state, out, report.status)
+    _take_status(state, out, report.status, books)
     return out.order.intent_id
 
 
-def take_status(state: State, report: StatusReport) -> None:
+def take_status(state: State, report: StatusReport, *, books: int = 0) -> None:
+    """A status; `books` as in `take_open_order`."""
     foreign = state.foreign.get(report.perm_id)
     if foreign is not None:
         foreign.remaining = report.remaining
@@ -127,7 +133,7 @@ def take_status(state: State, report: StatusReport) -> None:
     if report.filled > out.reported_filled:
         out.reported_filled = min(report.filled, out.order.shares)
         out.average_usd = report.average_usd
-    _take_status(state, out, report.status)
+    _take_status(state, out, report.status, books)
 
 
 def take_completed(state: State, report: CompletedOrder) -> str:
@@ -248,9 +254,10 @@ def execution_root(exec_id: str) -> tuple[str, int]:
     return (root, int(last)) if root and last.isdigit() else (exec_id, 0)
 
 
-def _take_status(state: State, out: Outbound, status: str) -> None:
+def _take_status(state: State, out: Outbound, status: str, books: int = 0) -> None:
     if out.done:
-        if out.status in OURS_TO_REVIVE and status in LIVE_AT_BROKER:
+        past = 0 < books <= out.ended_at  # said before its end
+        if out.status in OURS_TO_REVIVE and status in LIVE_AT_BROKER and not past:
             out.stage, out.status = "WORKING", _known(status)
             out.reason = "it is alive at the broker after all"
         elif status == "Filled":
@@ -267,15 +274,15 @@ def _end(state: State, out: Outbound, status: OrderStatus) -> None:
     refused = codes.look_up(out.code).kind == "reject"
     if status == "Filled":
         out.reported_filled = out.order.shares
-        out.stage, out.status = "DONE", status
+        end(state, out, status)
     elif refused and not (out.filled or out.reported_filled):
-        out.stage, out.status = "DONE", "REJECTED"
+        end(state, out, "REJECTED")
     elif status == "Inactive":
         # held or refused, TWS does not say which: it blocks until the books show it done
         state.snapshots.wanted = state.snapshots.wanted or out.status != status
         out.stage, out.status = "WORKING", status
     else:
-        out.stage, out.status = "DONE", status
+        end(state, out, status)
 
 
 def _take_fill(state: State, out: Outbound, shares: int, cost_usd: float) -> None:
@@ -283,7 +290,7 @@ def _take_fill(state: State, out: Outbound, shares: int, cost_usd: float) -> Non
     out.cost_usd += cost_usd
     out.absent = 0
     if out.filled >= out.order.shares:
-        out.stage, out.status = "DONE", "Filled"
+        end(state, out, "Filled")
     elif not out.done:
         out.stage = "WORKING"
         if out.status not in WORKED_ON:

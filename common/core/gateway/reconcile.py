@@ -100,9 +100,9 @@ def _take_orders(state: State, books: Snapshot, *, history: bool) -> set[str]:
     present = set()
     state.foreign.clear()
     for opened in books.open_orders:
-        present.add(outbound.take_open_order(state, opened))
+        present.add(outbound.take_open_order(state, opened, books=books.number))
     for status in books.statuses:
-        outbound.take_status(state, status)
+        outbound.take_status(state, status, books=books.number)
     for execution in books.executions:
         present.add(outbound.take_execution(state, execution, history=history))
     for completed in books.completed:

@@ -91,6 +91,8 @@ class Outbound(Struct):
     cancel_sent: bool = False
     cancel_sent_host_ns: int = 0
     cancels: int = 0
+    ended_at: int = 0
+    """The newest comparison asked for when it was done: those books may tell of its life before."""
     update: OrderUpdate | None = None
     """The newest word on it."""
 
