@@ -59,6 +59,8 @@ COMMANDS_WAITING_MAX = 200  # alert commands kept for a console that comes back
 KEYS_KEPT = 50
 READ_ONLY = "read-only API"  # how the gateway's reason calls it
 PATIENCE_NS = 10 * SECOND_NS  # host time for which a trouble that may pass by itself is not printed
+CROSSING_NS = 3 * SECOND_NS  # the same for an exit refused while a stop rests at the broker
+ORDER_KEY = "order "
 
 
 class Page(Struct):
@@ -190,10 +192,11 @@ def _take_fact(state: State, now: Now, message: Message) -> None:
             state.signal = message
         case BaselineSet():
             state.baseline = message
-        case Entered():
-            state.resting_sold = False
-        case Exited():
-            state.resting_sold = message.reason == "resting_stop"
+        case Entered() | Exited():
+            state.resting_sold = isinstance(message, Exited) and message.reason == "resting_stop"
+            _excuse_refused(state, now)
+        case OrderState():
+            _take_refused(state, now, message)
         case RiskState(shares=shares, resting_usd=resting_usd):
             state.shares, state.resting_usd = shares, resting_usd
         case DaySummary():
@@ -202,6 +205,31 @@ def _take_fact(state: State, now: Now, message: Message) -> None:
             state.ended, state.ended_host_ns = message, now.host_ns
         case _:
             pass
+
+
+def _take_refused(state: State, now: Now, order: OrderState) -> None:
+    """The broker refuses an exit when the stop that rested there sells first, and the two are told
+    by two speakers: while one rests, a refusal waits a little for the sale that explains it."""
+    key = _order_key(order.intent_id)
+    beaten = state.resting_sold or state.resting_usd is not None
+    told = state.shown.get(key) == order.status
+    if order.purpose == "EXIT" and order.status == "REJECTED" and beaten and not told:
+        due_ns = now.host_ns + CROSSING_NS
+        state.pending[key] = Pending(order.status, lines.order_trouble(order), due_ns)
+        _excuse_refused(state, now)
+
+
+def _excuse_refused(state: State, now: Now) -> None:
+    if not state.resting_sold:
+        return
+    for key, pending in state.pending.items():
+        if key.startswith(ORDER_KEY):
+            pending.text = lines.exit_not_needed(key.removeprefix(ORDER_KEY))
+            pending.due_ns = now.host_ns
+
+
+def _order_key(intent_id: str) -> str:
+    return f"{ORDER_KEY}{intent_id}"
 
 
 def _no_data(state: State, feed: FeedState) -> str:
@@ -339,9 +367,8 @@ def _tell(said: _Said, now: Now, message: Message) -> None:  # noqa: C901, PLR09
         case BrokerNotice():
             said.line(lines.notice(message))
         case OrderState(intent_id=intent_id, status=status) if status in lines.BAD_STATUSES:
-            beaten = message.purpose == "EXIT" and status == "REJECTED" and state.resting_sold
-            told = lines.exit_not_needed if beaten else lines.order_trouble
-            said.standing(f"order {intent_id}", status, told(message))
+            if _order_key(intent_id) not in state.pending:
+                said.standing(_order_key(intent_id), status, lines.order_trouble(message))
         case HaltLatch(mode=mode, reason=reason):
             if mode != "ACTIVE" or "mode" in state.shown:
                 said.standing("mode", f"{mode} {reason}", lines.mode(message))

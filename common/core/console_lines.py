@@ -180,9 +180,9 @@ def order_trouble(order: OrderState) -> str:
     return f"❌ Order {order.intent_id} {order.status}{why}"
 
 
-def exit_not_needed(order: OrderState) -> str:
+def exit_not_needed(intent_id: str) -> str:
     """The broker takes no second sale of a group whose first one fills: as it should be."""
-    return f"   Order {order.intent_id} was not needed: the stop at the broker sold first"
+    return f"   Order {intent_id} was not needed: the stop at the broker sold first"
 
 
 def day_summary(day: DaySummary) -> str:

@@ -220,11 +220,40 @@ REFUSED_EXIT = OrderState(
 )  # fmt: skip
 
 
-def test_an_exit_that_the_stop_at_the_broker_forestalls_is_no_trouble(play: Play) -> None:
-    play.hear(Exited(DAY, 100, 400.0, "resting_stop", -1.0, 1e6))
-    assert play.lines(REFUSED_EXIT) == [
-        "   Order 20250602-EXIT-1 was not needed: the stop at the broker sold first"
-    ]
+NOT_NEEDED = "   Order 20250602-EXIT-1 was not needed: the stop at the broker sold first"
+TROUBLE = "❌ Order 20250602-EXIT-1 REJECTED: the group is closed"
+STOPPED_AT_BROKER = Exited(DAY, 100, 400.0, "resting_stop", -1.0, 1e6)
+
+
+def orders_told(play: Play) -> list[str]:
+    """Every line on an order so far."""
+    lines = [line for p in of(Print, play.said) for line in p.text.splitlines()]
+    return [line for line in lines if "Order " in line]
+
+
+@pytest.mark.parametrize("first", ["the sale", "the refusal"])
+def test_an_exit_that_the_stop_at_the_broker_forestalls_is_no_trouble(
+    play: Play, first: str
+) -> None:
+    """Executor and risk monitor tell of it, so either may be heard first."""
+    play.hear(risk(100, resting_usd=399.0))
+    play.forget()
+    told = (STOPPED_AT_BROKER, REFUSED_EXIT)
+    play.hear(*(told if first == "the sale" else told[::-1]))
+    play.ticks(30)
+    play.hear(REFUSED_EXIT)  # told again
+    play.ticks(30)
+    assert orders_told(play) == [NOT_NEEDED]
+
+
+def test_a_refusal_that_no_sale_at_the_broker_explains_is_told_in_seconds(play: Play) -> None:
+    play.hear(risk(100, resting_usd=399.0))
+    play.forget()
+    play.hear(REFUSED_EXIT)
+    assert orders_told(play) == []
+    play.ticks(20)
+    play.hear(STOPPED_AT_BROKER)
+    assert orders_told(play) == [TROUBLE]
 
 
 @pytest.mark.parametrize("before", ["sold otherwise", "bought again"])
@@ -234,7 +263,7 @@ def test_any_other_exit_that_is_refused_is_trouble(play: Play, before: str) -> N
     else:
         play.hear(Exited(DAY, 100, 400.0, "resting_stop", -1.0, 1e6))
         play.hear(Entered(DAY, 100, 400.0, 3.0, 1e6, again=True))
-    assert play.lines(REFUSED_EXIT) == ["❌ Order 20250602-EXIT-1 REJECTED: the group is closed"]
+    assert play.lines(REFUSED_EXIT) == [TROUBLE]
 
 
 def test_the_readiness_line_says_of_each_thing_ok_or_its_reason(play: Play) -> None:
