@@ -79,7 +79,9 @@ class Engine:
         journal: Journal,
         outlet: Outlet,
         build: str,
+        boot: str = "",
     ) -> None:
+        """`boot`: differs from one start of the machine to the next."""
         self.name = name
         self.decider = decider
         self.settings = settings
@@ -89,6 +91,7 @@ class Engine:
         self._journal = journal
         self._outlet = outlet
         self._build = build
+        self._boot = boot
         self._settings_hash = settings.hash()
         self._memory = Memory(name)
         self._file = FIRST_FILE
@@ -167,7 +170,7 @@ class Engine:
         torn = self._journal.open(path, fold.sound_bytes)
         if torn:
             log.warning("cut a torn tail of %d bytes from %s", torn, path.name)
-        rebooted = fold.host_ns > self._host_ns()
+        rebooted = fold.boot != self._boot or fold.host_ns > self._host_ns()
         if rebooted:
             # A power cut takes what was not synced yet, and others may have heard it: said again
             # under the old epoch, its numbers would be taken for repeats.
@@ -482,6 +485,7 @@ class Engine:
             settings_json=self.settings.to_json(),
             loop=self._memory.loop_state(),
             state=raw(self.state),
+            boot=self._boot,
         )
         return wire.encode_any(header)
 

@@ -42,9 +42,9 @@ def edge_messages(decider: Any) -> tuple[type[Message], ...]:
 class Fold:
     """What the newest journal file of a service leads to, as far as it has been read.
 
-    `records`: how many were folded on top of the newest header; `build`, `settings_json`: of the
-    process that wrote that header ("" before any); `latest_day`: of the newest Session after it;
-    `host_ns`: host time of the newest header or record.
+    `records`: how many were folded on top of the newest header; `build`, `settings_json`, `boot`:
+    of the process that wrote that header ("" before any); `latest_day`: of the newest Session
+    after it; `host_ns`: host time of the newest header or record.
     """
 
     def __init__(self, name: str, decider: Decider, settings: Settings, disk: Disk = REAL) -> None:
@@ -64,7 +64,7 @@ class Fold:
         self.records = 0
         self.latest_day = ""
         self.host_ns = 0
-        self.build = self.settings_json = ""
+        self.build = self.settings_json = self.boot = ""
 
     @property
     def path(self) -> Path | None:
@@ -132,6 +132,7 @@ class Fold:
         self.latest_day = ""
         self.host_ns = header.now.host_ns
         self.build, self.settings_json = header.build, header.settings_json
+        self.boot = header.boot
 
     def _take_record(self, record: wire.Record[Any], file: str) -> None:
         evolve, now = self._decider.evolve, record.now

@@ -86,7 +86,7 @@ def main(
     journal = Journal(folder, reserve)
     bus = Bus(name, run_dir)
     world = _World(bus)
-    engine = Engine(name, decider, settings, clock, host_ns, journal, world, build)
+    engine = Engine(name, decider, settings, clock, host_ns, journal, world, build, boot_id())
     alone = partial(is_held, lock_file, lock)
     driver = _Driver(engine, bus, journal, alone, beat_s=0.05 if _simulated() else 0.5)
     try:
@@ -273,6 +273,14 @@ def folders() -> tuple[Path, Path]:
     run_dir = Path(os.environ.get("TRADER_RUN", str(var_dir / "run")))
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return var_dir, run_dir
+
+
+def boot_id() -> str:
+    """What Linux calls this start of the machine; "" where it does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def build_hash() -> str:

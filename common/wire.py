@@ -146,6 +146,7 @@ class Header(Struct, frozen=True, array_like=True):
     settings_json: str
     loop: LoopState
     state: msgspec.Raw
+    boot: str = ""  # of the machine; empty in journals from before it was kept
 
 
 def encode_any(value: object) -> bytes:

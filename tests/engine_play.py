@@ -146,7 +146,7 @@ class Loop:
         self, folder: Path, decider: Decider, name: str = topology.RISK, restore: bool = True
     ) -> None:
         self.folder, self.decider, self.name = folder, decider, name
-        self.build = "b1"
+        self.build, self.boot = "b1", "boot-1"
         self.world = World()
         self.engine = self._new()
         if restore:
@@ -165,6 +165,7 @@ class Loop:
             journal,
             world,
             self.build,
+            self.boot,
         )
 
     def restart(self, fold: Fold | None = None) -> int:

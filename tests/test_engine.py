@@ -183,14 +183,19 @@ def test_a_damaged_journal_is_set_aside_and_the_decider_hears_where(tmp_path: Pa
     assert renewed.epoch > said.epoch, "or its hearers would take it for a repeat"
 
 
+@pytest.mark.parametrize(
+    ("boot", "up_s"),
+    [("boot-2", 20), ("boot-2", 7_200), ("boot-1", 20)],
+    ids=["up for less", "up for longer than before", "no id, up for less"],
+)
 def test_after_a_power_cut_the_numbers_of_what_was_lost_are_not_taken_for_repeats(
-    tmp_path: Path,
+    tmp_path: Path, boot: str, up_s: int
 ) -> None:
     """Others may have heard what never reached the speaker's disk."""
     play = loop(tmp_path, {"Commission1": [summary(2)], "Commission2": [summary(3)]})
     play.fact(commission(1), 1)
     (said,) = play.world.facts(DaySummary)
-    play.world.host_ns = 20 * SECOND_NS  # another boot
+    play.boot, play.world.host_ns = boot, up_s * SECOND_NS
     play.restart()
     play.restart()
     play.fact(commission(2), 2)

@@ -42,6 +42,7 @@ class Surroundings(Clock, Protocol):
     timeline: Timeline
     bus: Bus
     settings: Settings
+    boot_ns: int
 
     def mono_ns(self) -> int: ...
     def point(self, process: Process, kind: str, data: bytes) -> None: ...
@@ -87,6 +88,7 @@ class Process:
         journal = Journal(self.folder, RESERVE_BYTES, self.disk)
         self.engine = Engine(
             self.name, self.decider, world.settings, world, world.mono_ns, journal, self, BUILD,
+            str(world.boot_ns),
         )  # fmt: skip
         self.hands = world.new_hands(self)
         world.bus.join(self.name, self.deliver)
