@@ -23,6 +23,7 @@ from common.core.gateway import (
 )
 from common.core.gateway.bookings import BOOKINGS
 from common.core.gateway.state import (
+    READ_ONLY,
     Asked,
     Outbound,
     State,
@@ -54,6 +55,10 @@ EDGE_MESSAGES: tuple[type[Message], ...] = (*tws.TWS_MESSAGES, *tws.EFFECTS)
 EXIT_RESEND_S = 2.0
 """Host seconds: an exit TWS has not acknowledged is sent once more, with the same order id, over
 the same sound connection. TWS takes that as the same order, or answers 103."""
+
+
+READ_ONLY_LOOK_S = 30.0
+"""Host seconds between two looks whether a person has unticked TWS's Read-Only API."""
 
 
 def start(settings: Settings) -> State:
@@ -241,6 +246,8 @@ def _sight(state: State) -> guard.Sight:
 
 def _snapshot_due(state: State, now: Now) -> bool:
     snapshots, link = state.snapshots, state.link
+    if link.up and not link.degraded and link.refusal == READ_ONLY and not snapshots.pending:
+        return not 0 <= seconds_since(now, snapshots.asked_host_ns) <= READ_ONLY_LOOK_S
     if not link.healthy or snapshots.pending:
         return False
     if not link.reconciled or snapshots.wanted:

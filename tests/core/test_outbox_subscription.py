@@ -1,9 +1,13 @@
-"""What is asked of TWS again, so that an exit can leave and the guard can see."""
+"""What is asked of TWS again, so that an exit can leave and the guard can see; how a link that TWS
+calls broken or read-only comes back."""
 
 from __future__ import annotations
 
+import pytest
+
 from common.clock import SECOND_NS
 from common.core.gateway.subscription import ASK_AGAIN_S, PRICE_PAUSE_S, PRICE_SILENCE_S
+from common.core.outbox import READ_ONLY_LOOK_S
 from common.messages import BrokerLink
 from common.tws import messages as tws
 from tests.core.outbox_play import SESSION, Play, order
@@ -77,3 +81,45 @@ def test_nobody_asks_for_a_price_outside_the_session_or_over_a_broken_link() -> 
     play.pass_s(5 * PRICE_PAUSE_S)
     assert asked(play) == 1
     assert play.newest(BrokerLink).state == "degraded"
+
+
+@pytest.mark.parametrize("back", [1101, 1102, 2104, 2106, 2158])
+def test_a_tws_that_says_it_is_away_from_ib_is_sent_nothing_until_it_is_back(back: int) -> None:
+    play = ready(shares=1000)
+    play.error(2110)
+    assert play.newest(BrokerLink).state == "degraded"
+    play.submit(order("EXIT"))
+    play.pass_s(10)
+    assert not play.sent
+    play.error(back)
+    play.books(shares=1000)
+    assert play.newest(BrokerLink).state == "ready"
+    assert [sent.order for sent in play.sent] == [order("EXIT")]
+
+
+@pytest.mark.parametrize("said", [(1100,), (1100, 2110), (2110, 1100)])
+def test_a_farm_alone_does_not_end_a_lost_link(said: tuple[int, ...]) -> None:
+    play = ready()
+    for code in said:
+        play.error(code)
+    play.error(2104)
+    assert play.newest(BrokerLink).state == "degraded"
+
+
+def test_an_api_that_is_no_longer_read_only_is_found_out_by_a_comparison() -> None:
+    play = ready(shares=1000)
+    play.pass_s(61)
+    pending = play.state.snapshots.number
+    play.error(321, "The API interface is currently in Read-Only mode.")
+    late = tws.Snapshot(pending, play.host_ns, (), (), (), (), ())
+    play.hear(late)
+    assert play.newest(BrokerLink).state == "locked", "books of before prove nothing"
+    for _ in range(3):
+        play.pass_s(READ_ONLY_LOOK_S + 1)
+        play.hear(tws.SnapshotFailed(play.state.snapshots.number, "completed orders"))
+    assert play.state.snapshots.number == pending + 3
+    assert play.newest(BrokerLink).state == "locked"
+    play.pass_s(READ_ONLY_LOOK_S + 1)
+    play.books(shares=1000)
+    assert play.newest(BrokerLink).state == "ready"
+    assert play.send(order("EXIT")).order.purpose == "EXIT"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.core.gateway import account_rows, guard, limits, outbound, reconcile, words
-from common.core.gateway.state import Link, State, seconds_since
+from common.core.gateway.state import READ_ONLY, Link, State, seconds_since
 from common.messages import BrokerNotice, BrokerPnl, MarginPreview, Message, Now
 from common.tws import codes
 from common.tws import messages as tws
@@ -53,7 +53,7 @@ def _link_down(state: State, now: Now, message: LinkDown) -> None:
     if link.up:
         link.since_market_ns = now.market_ns
     link.up = link.reconciled = link.refreshed = link.degraded = link.position_said = False
-    link.refusal = ""
+    link.away, link.refusal = False, ""
     link.down_reason = message.reason
     state.snapshots.pending = False
     outbound.doubt(state)
@@ -67,21 +67,23 @@ def _take_error(state: State, now: Now, error: TwsError) -> None:
     kind = codes.look_up(error.code).kind
     if state.preview is not None and error.ref_id == state.preview.order_id and kind != "notice":
         _preview_failed(state, outbound.plain(error), rejected=error.code == codes.MARGIN_REJECT)
-    if error.code == codes.LINK_LOST and not link.degraded:
-        link.degraded, link.reconciled = True, False
-        link.since_market_ns = now.market_ns
-        state.snapshots.pending = False
-        outbound.doubt(state)
-    elif error.code in {codes.LINK_BACK, codes.LINK_BACK_DATA_LOST}:
-        link.degraded, link.reconciled, link.position_said = False, False, False
+    farm_back = link.away and error.code in codes.FARMS_BACK
+    if error.code in {codes.LINK_LOST, codes.LINK_AWAY}:
+        link.away = error.code == codes.LINK_AWAY and (link.away or not link.degraded)
+        if not link.degraded:
+            link.degraded, link.reconciled = True, False
+            link.since_market_ns = now.market_ns
+            state.snapshots.pending = False
+            outbound.doubt(state)
+    elif farm_back or error.code in {codes.LINK_BACK, codes.LINK_BACK_DATA_LOST}:
+        link.degraded = link.away = link.reconciled = link.position_said = False
         link.since_market_ns = now.market_ns
         link.healthy_host_ns = now.host_ns
         state.snapshots.pending = False
         state.snapshots.next_host_ns = now.host_ns
     elif codes.is_read_only(error.code, error.text):
-        link.refusal = (
-            "the API is read-only: in TWS untick Global Configuration, API, Settings, Read-Only API"
-        )
+        link.refusal = READ_ONLY
+        state.snapshots.pending = False  # only books asked for from now on prove otherwise
     last_ns = state.noticed.get(error.code)
     burst = last_ns is not None and seconds_since(now, last_ns) < NOTICE_PAUSE_S
     if kind != "notice" and not (burst and state.by_order_id(error.ref_id) is None):
@@ -164,6 +166,8 @@ def _take_snapshot(state: State, now: Now, books: tws.Snapshot) -> None:
     if not snapshots.pending or books.number != snapshots.number:
         return  # the link was lost since it was asked for
     snapshots.pending = False
+    if state.link.refusal == READ_ONLY:  # a read-only API never ends its completed orders
+        state.link.refusal, state.link.healthy_host_ns = "", now.host_ns
     first = not snapshots.ever
     known = set(state.fills)
     reconcile.take_snapshot(state, now, books)

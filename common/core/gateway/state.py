@@ -56,6 +56,9 @@ NOT_YET = "not connected yet"
 """Why the link is down before the first attempt has ended."""
 
 
+READ_ONLY = "the API is read-only: in TWS untick Global Configuration, API, Settings, Read-Only API"
+
+
 class Outbound(Struct):
     """One order of ours, from its acceptance to its end; it has one order id, for ever."""
 
@@ -160,7 +163,9 @@ class Link(Struct):
     wrong_account: bool = False
     down_reason: str = NOT_YET
     degraded: bool = False
-    """TWS has lost IB (1100)."""
+    """TWS has lost IB (1100, 2110)."""
+    away: bool = False
+    """By 2110 alone, which 1101 or 1102 need not end: a farm that is back ends it too."""
     healthy_host_ns: int = 0
     """Since when the link is up and not degraded."""
     since_market_ns: int = 0
