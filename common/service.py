@@ -82,6 +82,10 @@ def main(
             sys.exit(EXIT_SECOND_COPY)
         waiting = Standby(fold, folder, lock_file, run_dir, settings, clock, build, _on_disk)
         lock = waiting.wait(EXIT_SECOND_COPY)
+        if not run_dir.is_dir():
+            # One that spoke and could not hear would only keep the gateway's guard from acting.
+            log.error("the folder of the sockets was removed: nobody can be heard, this copy stops")
+            sys.exit(1)
     reserve = int(settings.operation.disk_reserve_mb * 1024 * 1024)
     journal = Journal(folder, reserve)
     bus = Bus(name, run_dir)

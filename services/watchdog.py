@@ -1,5 +1,6 @@
 """watchdog: hears Heartbeats and reads the standby's signs of life; kills what lives but is stuck;
-says Alert; asks Halt of risk_monitor and broker_gateway when processes differ or will not stay up
+says Alert; asks Halt of risk_monitor and broker_gateway when processes differ, will not stay up
+or cannot be watched
 
 owns: nothing.   if it dies: supervisord restarts it; until then only the dead are restarted.
 """
@@ -59,12 +60,12 @@ def main() -> None:
             if (sign := signs.news()) is not None:
                 vigil.heard(sign)
             try:
-                table = supervisor.processes()
+                actions = vigil.look(supervisor.processes(), host_ns())
             except SupervisorError as error:
                 log.warning("%s", error)
-            else:
-                for action in vigil.look(table, host_ns()):
-                    carry_out(action, bystander, supervisor)
+                actions = vigil.no_table(str(error), host_ns())
+            for action in actions:
+                carry_out(action, bystander, supervisor)
             bystander.beat()
     bystander.close()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 from pathlib import Path
 
-from common.lock import AwaitedLock, hold_lock, holder, is_held
+import pytest
+
+from common.lock import AwaitedLock, hold_lock, holder, is_held, keep_from_cleaners
 
 WAIT_MS = 30_000
 
@@ -30,6 +33,17 @@ def test_a_held_lock_keeps_others_out_and_names_its_holder(tmp_path: Path) -> No
 
 def test_a_lock_is_made_where_its_folder_is_not_there_yet(tmp_path: Path) -> None:
     assert hold_lock(tmp_path / "var" / "paper" / "lock") is not None
+
+
+def test_a_folder_kept_from_cleaners_is_locked_for_them_and_for_no_other_system(
+    tmp_path: Path,
+) -> None:
+    keep_from_cleaners(tmp_path)
+    keep_from_cleaners(tmp_path)
+    cleaner = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(cleaner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(cleaner)
 
 
 def test_whoever_works_under_a_lock_whose_file_was_removed_can_tell(tmp_path: Path) -> None:

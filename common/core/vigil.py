@@ -77,6 +77,7 @@ class Vigil:
         self._newest: dict[int, Heartbeat] = {}
         self._fresh: set[int] = set()
         self._looked_ns: int | None = None
+        self._unanswered_ns: int | None = None
         self._raised: set[str] = set()
         self._halts = 0
 
@@ -91,9 +92,10 @@ class Vigil:
         passed_ns = 0 if self._looked_ns is None else host_ns - self._looked_ns
         passed_ns = min(passed_ns, LOOK_NS_MAX)
         self._looked_ns = host_ns
+        self._unanswered_ns = None
         living = {row.pid for row in table}
         self._newest = {pid: beat for pid, beat in self._newest.items() if pid in living}
-        actions: list[Action] = []
+        actions = self._page("supervisord", "", trouble=False)
         for row in table:
             watched = self._watched.setdefault(row.name, _Watched())
             self._follow(watched, row, passed_ns, host_ns)
@@ -103,6 +105,16 @@ class Vigil:
         self._fresh.clear()
         actions += self._mixed()
         return actions
+
+    def no_table(self, reason: str, host_ns: int) -> list[Action]:
+        """The same where supervisord did not answer: its folder was removed, or it hangs."""
+        self._unanswered_ns = self._unanswered_ns or host_ns
+        text = (
+            f"{reason}: no process is watched, and none that dies may come back; "
+            "stop the system with Ctrl+C and start it anew; entries are stopped"
+        )
+        actions = self._page("supervisord", text, host_ns - self._unanswered_ns >= DOWN_PAGE_NS)
+        return [*actions, self._halt(text, host_ns)] if actions else []
 
     def _follow(self, watched: _Watched, row: Process, passed_ns: int, host_ns: int) -> None:
         if row.pid and row.pid != watched.pid:

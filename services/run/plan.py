@@ -19,6 +19,7 @@ from typing import Literal
 from common import running, topology
 from common import settings as settings_file
 from common.clock import NEW_YORK, SECOND_NS, ClockWriter
+from common.lock import keep_from_cleaners
 from common.running import Mode, Running
 from common.settings import Settings, SettingsError
 from common.supervision import private_root
@@ -242,6 +243,7 @@ def make_folders(plan: Plan) -> None:
     """Folders for this run and its clock; earlier simulated runs beyond the newest few go."""
     for folder in (plan.run_dir, plan.var_dir, plan.var_dir / "log", plan.var_dir / "journal"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keep_from_cleaners(plan.run_dir.parent)
     if not plan.simulated:
         return
     runs = sorted(folder for folder in plan.mode_dir.iterdir() if folder.is_dir())

@@ -255,6 +255,22 @@ def test_copies_with_other_socket_folders_but_the_same_journals_are_copies(
     assert copies.listener.active == active.pid
 
 
+def test_a_standby_that_could_hear_nobody_does_not_take_over(
+    copies: Copies, tmp_path: Path
+) -> None:
+    run_dir = tmp_path / "run"
+    active = copies.start(TRADER_RUN=str(run_dir))
+    copies.listener.until(lambda: "records folded" in copies.log(active))
+    waiting = copies.start(TRADER_RUN=str(run_dir))
+    copies.listener.until(lambda: "standing by" in copies.log(waiting))
+    # when: the folder of the sockets goes, as at a logout, and then the active copy
+    shutil.rmtree(run_dir)
+    active.kill()
+    # then
+    assert waiting.wait(DEADLINE_S) == 1
+    assert "the folder of the sockets was removed" in copies.log(waiting)
+
+
 def test_a_third_copy_stops_at_once(copies: Copies) -> None:
     copies.two()
     third = copies.start()

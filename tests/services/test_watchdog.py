@@ -192,6 +192,31 @@ def test_too_many_restarts_in_a_minute_page_and_stop_entries(watch: Watch) -> No
     assert [a.raised for a in quiet if isinstance(a, Alert)] == [False]
 
 
+def test_a_supervisord_that_stays_silent_pages_and_stops_entries_once(watch: Watch) -> None:
+    said: list[Action] = []
+    for _ in range(60):
+        watch.now_ns += SECOND_NS // 2
+        said += watch.vigil.no_table("supervisord: no such file", watch.now_ns)
+    alert, halt = said
+    assert isinstance(alert, Alert)
+    assert (alert.level, alert.code, alert.raised) == ("page", "supervisord", True)
+    assert "no such file: no process is watched" in alert.text
+    assert isinstance(halt, Halt)
+    # and the page ends when it answers again
+    (ended,) = watch.pass_s(1, (RISK, 10))
+    assert isinstance(ended, Alert)
+    assert (ended.code, ended.raised) == ("supervisord", False)
+
+
+def test_a_supervisord_that_is_late_a_few_times_is_nobodys_business(watch: Watch) -> None:
+    for _ in range(5):
+        watch.now_ns += 6 * SECOND_NS
+        assert watch.vigil.no_table("late", watch.now_ns) == []
+        watch.now_ns += 3 * SECOND_NS
+        assert watch.vigil.no_table("late", watch.now_ns) == []
+        assert watch.look() == []
+
+
 def test_a_few_restarts_are_nobodys_business(watch: Watch) -> None:
     for pid in range(11, 15):
         watch.process(RISK, pid)
