@@ -22,9 +22,16 @@ OPEN, COMPLETED, EXECUTIONS, POSITIONS = (
 
 class Books:
     """Collects the answers. TWS does not mark which reports are answers and which are news: both
-    are true, so both are taken."""
+    are true, so both are taken.
 
-    def __init__(self, number: int, begun_ns: int, executions_request: int) -> None:
+    Nor does it mark whose End it says. `owed` are the parts of the books given up before that TWS
+    had not ended: the first End of such a part belongs to those, or half an answer would count as a
+    whole one. If no second End follows, the first answer was lost; then nothing is owed any more.
+    """
+
+    def __init__(
+        self, number: int, begun_ns: int, executions_request: int, owed: frozenset[str]
+    ) -> None:
         self.number = number
         self.executions_request = executions_request
         self.asked = False
@@ -34,10 +41,15 @@ class Books:
         self.executions: list[ExecutionReport] = []
         self.positions: dict[str, PositionReport] = {}
         self._begun_ns = begun_ns
+        self._owed_first = owed
+        self._owed = set(owed)
         self._missing = {OPEN, COMPLETED, EXECUTIONS, POSITIONS}
 
     def ended(self, part: str) -> Snapshot | None:
         """TWS ended a part; the snapshot when that was the last one."""
+        if part in self._owed:
+            self._owed.discard(part)
+            return None
         self._missing.discard(part)
         if self._missing:
             return None
@@ -50,6 +62,13 @@ class Books:
             executions=tuple(self.executions),
             positions=tuple(self.positions.values()),
         )
+
+    @property
+    def owes(self) -> frozenset[str]:
+        """Parts whose End may still come when these books are given up; executions have an id."""
+        if not self.asked:
+            return frozenset(self._owed)
+        return frozenset(self._missing - self._owed_first - {EXECUTIONS})
 
     @property
     def too_many(self) -> bool:

@@ -41,6 +41,8 @@ class _Connection:
     con_id: int = 0
     held: int = 0
     books: Books | None = None
+    ends_owed: frozenset[str] = frozenset()
+    """Of the books given up last."""
     price_request: int = 0
     prices: dict[int, float] = field(default_factory=dict)
     price_kind: DataKind = "none"
@@ -126,8 +128,8 @@ class GatewayEdge:
         if not self._connection.connected:
             self._say(tws.SnapshotFailed(effect.number, "no connection"))
             return
-        books = Books(effect.number, host_ns(), self._ib.client.getReqId())
-        self._at.books = books
+        books = Books(effect.number, host_ns(), self._ib.client.getReqId(), self._at.ends_owed)
+        self._at.books, self._at.ends_owed = books, frozenset()
         if self._at.con_id:
             self._ask_books(books)
         timeout_s = self._settings.broker.request_timeout_s
@@ -146,7 +148,7 @@ class GatewayEdge:
 
     def _give_up(self, books: Books) -> None:
         if self._at.books is books:
-            self._at.books = None
+            self._at.books, self._at.ends_owed = None, books.owes
             reason = f"TWS did not finish its answer on: {books.missing}"
             if books.missing == COMPLETED:
                 reason += "; a read-only API never does: untick Read-Only API in TWS's API settings"
@@ -313,6 +315,7 @@ class GatewayEdge:
 
     def _ended(self, part: str) -> None:
         if self._at.books is None:
+            self._at.ends_owed -= {part}
             return
         books = self._at.books
         snapshot = books.ended(part)

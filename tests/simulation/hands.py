@@ -160,9 +160,11 @@ class Hands:
 class _Books:
     """A snapshot being collected."""
 
-    def __init__(self, number: int, begun_ns: int) -> None:
+    def __init__(self, number: int, begun_ns: int, *, owed: bool) -> None:
         self.number, self.begun_ns = number, begun_ns
         self.asked = False
+        self.owed = self.owed_first = owed
+        """The next answer counts for the books given up before."""
         self.open_orders: list[tws.OpenOrder] = []
         self.statuses: list[tws.StatusReport] = []
         self.completed: tuple[tws.CompletedOrder, ...] = ()
@@ -185,6 +187,7 @@ class GatewayHands(Hands):
     def connected(self) -> None:
         self._known = False
         self._books: _Books | None = None
+        self._answer_owed = False
         self._prices: dict[int, float] = {}
         self._price_said_ns = 0
 
@@ -265,13 +268,15 @@ class GatewayHands(Hands):
         if self.pipe is None:
             self.host.tell(tws.SnapshotFailed(number, "no connection"))
             return
-        books = self._books = _Books(number, self.host.mono_ns())
+        books = self._books = _Books(number, self.host.mono_ns(), owed=self._answer_owed)
+        self._answer_owed = False
         if self._known:
             self._ask_books(books)
 
         def give_up() -> None:
             if self._books is books:
                 self._books = None
+                self._answer_owed = books.asked and not books.owed_first
                 self.host.tell(tws.SnapshotFailed(number, "TWS did not finish its answer"))
 
         self.host.later(self.settings.broker.request_timeout_s, give_up)
@@ -326,6 +331,12 @@ class GatewayHands(Hands):
         pipe.tell(_Part(take))
 
     def _complete(self, books: _Books) -> None:
+        if self._books is None:
+            self._answer_owed = False
+            return
+        if self._books.owed:
+            self._books.owed = False
+            return
         if self._books is not books:
             return
         self._books = None
