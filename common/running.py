@@ -45,6 +45,14 @@ class Running(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return bool(self.life) and self.life == life_of(self.pid)
 
 
+def boot_id() -> str:
+    """What Linux calls this start of the machine; "" where it does not tell."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def life_of(pid: int) -> str:
     """What no two processes of a machine share, boots included; "" when there is no such process.
 
@@ -54,8 +62,7 @@ def life_of(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot} {fields[19]}"
+    return f"{boot_id()} {fields[19]}"
 
 
 def var_root() -> Path:

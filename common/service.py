@@ -28,6 +28,7 @@ from common.journal import DiskFullError, Journal
 from common.lock import hold_lock, is_held, lock_path
 from common.messages import Message
 from common.parent import die_with_supervisord
+from common.running import boot_id
 from common.settings import Settings
 from common.standby import Standby
 
@@ -277,14 +278,6 @@ def folders() -> tuple[Path, Path]:
     run_dir = Path(os.environ.get("TRADER_RUN", str(var_dir / "run")))
     run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return var_dir, run_dir
-
-
-def boot_id() -> str:
-    """What Linux calls this start of the machine; "" where it does not tell."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 def build_hash() -> str:
