@@ -35,6 +35,7 @@ from common.messages import (
     Message,
     Now,
     OpeningPrint,
+    VixLevel,
 )
 from common.tws.market_messages import (
     AskContract,
@@ -60,7 +61,7 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
     """Facts and effects that `message` or the time calls for. Reads the state only."""
     match message:
         case RawTicks(symbol=symbol) if symbol == VIX:
-            return _vix(state)
+            return _vix(state) or _vix_unknown(state, now)
         case RawTicks():
             return [*state.quotes, *_opening(state, now)]
         case HistoryRead():
@@ -77,6 +78,7 @@ def _due(state: State, now: Now) -> list[Message]:
         said.append(session)
     return [
         *said,
+        *_vix_unknown(state, now),
         *_opening(state, now),
         *_provisional_bar(state, now),
         *_feed_state(state, now),
@@ -93,6 +95,14 @@ def _vix(state: State) -> list[Message]:
     if unchanged and said is not None and news.tick_ns - said.tick_ns < VIX_REPEAT_NS:
         return []
     return [news]
+
+
+def _vix_unknown(state: State, now: Now) -> list[Message]:
+    """A VIX that moves on before a second sample agrees is no level, nor is the one it left."""
+    said = state.vix_said
+    if said is None or said.kind == "none" or not state.vix_level.doubted(now.market_ns):
+        return []
+    return [VixLevel(tick_ns=now.market_ns, level=said.level, kind="none")]
 
 
 def _opening(state: State, now: Now) -> list[Message]:

@@ -202,6 +202,8 @@ def leverage_now(state: State, now: Now, session: Session) -> tuple[float, str]:
         return table.base, "base: the VIX counts within the session only"
     if vix is None or vix.tick_ns < session.open_ns:
         return table.base, "base: no VIX in this session"
+    if vix.kind == "none":
+        return table.base, "base: the VIX moves so fast that no two samples agree"
     if vix.kind not in {"live", "delayed"}:
         return table.base, f"base: the VIX is {vix.kind}"
     age_s = (now.market_ns - vix.tick_ns) / SECOND_NS + (

@@ -414,6 +414,51 @@ def test_a_history_with_a_fault_is_not_said_and_is_asked_for_again(name: str) ->
     assert play.state.history.problem
 
 
+def at_ratio(bars: tuple[PriceBar, ...], ratio: float) -> tuple[PriceBar, ...]:
+    prices = ("open_usd", "high_usd", "low_usd", "close_usd")
+    return tuple(replace(b, **{name: getattr(b, name) * ratio for name in prices}) for b in bars)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1 / 3, 2.0])
+def test_a_split_that_the_history_is_not_adjusted_for_yet_is_no_close_and_pages(
+    ratio: float,
+) -> None:
+    # given: Monday's close on another scale than all the days before it
+    play = FeedPlay()
+    play.at(ns(MONDAY, 16, 1))
+    *old, newest = bars_until(MONDAY)
+    split = at_ratio((newest,), ratio)
+    play.said.clear()
+    # when: TWS tells so; then: nothing is said of it but a page half an hour later, and it is
+    # asked again
+    play.hear(HistoryRead(asked_ns=play.now.market_ns, bars=(*old, *split), problem=""))
+    assert ReadHistory in asked(play, play.tick(after_s=61))
+    play.hear(HistoryRead(asked_ns=play.now.market_ns, bars=(*old, *split), problem=""))
+    play.at(ns(MONDAY, 16, 31))
+    page = alert(play, "final_bar")
+    assert page is not None
+    assert "look like a split that is not adjusted for" in page.text
+    assert not any(bar.final for bar in play.all(DailyBar))
+    assert play.all(DailyHistory) == []
+    # when: the history is adjusted; then: it is said and the page ends
+    whole = (*at_ratio(tuple(old), ratio), *split)
+    play.hear(HistoryRead(asked_ns=play.now.market_ns, bars=whole, problem=""))
+    assert play.newest(DailyBar).final
+    play.tick()
+    ended = alert(play, "final_bar")
+    assert ended is not None
+    assert not ended.raised
+
+
+def test_a_crash_that_is_no_splits_ratio_is_a_close() -> None:
+    play = FeedPlay()
+    play.at(ns(MONDAY, 16, 1))
+    *old, newest = bars_until(MONDAY)
+    bars = (*old, *at_ratio((newest,), 0.8))
+    play.hear(HistoryRead(asked_ns=play.now.market_ns, bars=bars, problem=""))
+    assert play.newest(DailyBar).final
+
+
 def test_a_hole_older_than_what_the_strategy_needs_does_no_harm() -> None:
     play = FeedPlay()
     bars = list(bars_until(FRIDAY))

@@ -200,6 +200,36 @@ def test_a_vix_that_jumps_needs_a_second_sample() -> None:
     assert play.vix(11.05, after_s=15)[0].level == 11.05  # type: ignore[attr-defined]
 
 
+def test_a_vix_that_moves_on_before_two_samples_agree_is_unknown_and_never_the_level_it_left() -> (
+    None
+):
+    # given: a low VIX
+    play = opened()
+    play.vix(11.5)
+    # when: it gaps up, and each calculation lies more than 1 % from the one before
+    for number in range(20):
+        play.vix(13.0 * 1.012**number, after_s=15)
+        play.tick(after_s=2)
+        # then: no level is in force
+        assert play.newest(VixLevel).kind == "none"
+    assert len(play.all(VixLevel)) == 2, "said once"
+    # when: two samples agree; then: that level is
+    play.vix(18.0, after_s=15)
+    play.vix(18.05, after_s=15)
+    play.tick(after_s=2)
+    assert (play.newest(VixLevel).kind, play.newest(VixLevel).level) == ("live", 18.05)
+
+
+def test_a_wild_vix_is_forgotten_with_the_next_sample_of_the_level_it_left() -> None:
+    play = opened()
+    play.vix(18.5)
+    play.vix(11.0, after_s=15)
+    play.tick(after_s=2)
+    assert play.newest(VixLevel).kind == "none"
+    play.vix(18.5, after_s=13)
+    assert (play.newest(VixLevel).kind, play.newest(VixLevel).level) == ("live", 18.5)
+
+
 def test_a_vix_tick_says_nothing_about_smh() -> None:
     play = opened()
     play.said.clear()

@@ -303,7 +303,7 @@ def test_a_vix_within_its_tier_is_named_again_at_most_once_a_minute() -> None:
 @pytest.mark.parametrize(
     ("kind", "minutes", "counts"),
     [("live", 20, True), ("live", 20.1, False), ("delayed", 5, True), ("delayed", 5.1, False),
-     ("frozen", 0, False)],
+     ("frozen", 0, False), ("none", 0, False)],
 )  # fmt: skip
 def test_a_vix_may_be_twenty_minutes_old_its_delay_included(
     kind: DataKind, minutes: float, counts: bool

@@ -12,7 +12,7 @@ from itertools import pairwise
 from operator import attrgetter
 
 from common.core.feed.price_book import valid_price
-from common.core.rules import SECOND_NS
+from common.core.rules import SECOND_NS, price_looks_split
 from common.messages import DailyBar, DailyHistory, Session
 from common.tws.market_messages import ContractLine, PriceBar, SessionHours
 
@@ -116,6 +116,20 @@ def history_fault(bars: Sequence[PriceBar], sessions: Sequence[date], bars_neede
         return f"the daily history lacks {', '.join(map(str, missing[:5]))}"
     if surplus := sorted(set(days) - set(expected)):
         return f"the daily history has bars of {', '.join(map(str, surplus[:5]))}, no session days"
+    return ""
+
+
+def unadjusted(bars: Sequence[PriceBar]) -> str:
+    """Where the daily closes take a split for a price move, or "".
+
+    Nobody promises that the broker has adjusted the days before a split by its evening.
+    """
+    for before, after in pairwise(bars):
+        if price_looks_split(after.close_usd, before.close_usd):
+            return (
+                f"the closes of {before.day} (${before.close_usd:,.2f}) and {after.day} "
+                f"(${after.close_usd:,.2f}) look like a split that is not adjusted for"
+            )
     return ""
 
 

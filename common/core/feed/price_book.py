@@ -29,6 +29,7 @@ class Level(Struct):
     value: float | None = None
     suspect: float | None = None
     suspect_ns: int = 0
+    doubted_ns: int = 0
 
     def take(self, value: float, now_ns: int, jump_fraction_max: float) -> bool:
         """Whether `value`, sampled at `now_ns` (market time), is believed.
@@ -39,10 +40,16 @@ class Level(Struct):
         if not believed and near(value, self.suspect, CONFIRM_FRACTION):
             believed = now_ns - self.suspect_ns >= CONFIRM_S * SECOND_NS
         elif not believed:
+            if self.suspect is None:
+                self.doubted_ns = now_ns
             self.suspect, self.suspect_ns = value, now_ns
         if believed:
             self.value, self.suspect = value, None
         return believed
+
+    def doubted(self, now_ns: int) -> bool:
+        """Whether samples have been far from `value` for longer than it takes to confirm one."""
+        return self.suspect is not None and now_ns - self.doubted_ns >= CONFIRM_S * SECOND_NS
 
 
 class Book(Struct):

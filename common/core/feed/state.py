@@ -368,4 +368,4 @@ def history_problem(state: State, message: HistoryRead) -> str:
     fault = market_day.history_fault(bars, days, needed)
     if not fault and last is not None and bars[-1].day < last.day:
         return f"the daily bar of {last.day} is not there yet"
-    return fault
+    return fault or market_day.unadjusted(bars[-strategy.ema_slow :])

@@ -54,8 +54,9 @@ def leverage(known: Known) -> Row:
     else:
         age_s = known.age_s(vix.tick_ns)
         fresh = age_s <= table.vix_age_s_max
+        counts = fresh and vix.kind in {"live", "delayed"}
         tier = rules.leverage_for_vix(
-            vix.level if fresh else 0.0, table.base, table.vix_below, table.leverage
+            vix.level if counts else 0.0, table.base, table.vix_below, table.leverage
         )
         values |= {"vix": vix.level, "vix_kind": vix.kind, "vix_age_s": age_s}
         values["table_leverage"] = tier
