@@ -6,6 +6,7 @@ KEPT: dict[int, str] = {
     25: "a trade by hand, believed from the share count, was counted again when its fill was told",
     2540: "a deposit moments before an entry: the oracle counted money nobody was told of",
     3004: "the same between the order and its fill",
+    52138: "a clock set ahead over the open: the oracle knew no baseline from before it",
     3101: "a gateway started while TWS had no link to IB never asked for its instrument again",
 }
 """The seed, and what it found: in the system, or in its judge."""

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 IN_DOUBT = ("SENDING", "UNKNOWN")
-CLOCK_FAULTS = re.compile(r"outside the entry window|^resting stop \d+ outside the session")
+CLOCK_FAULTS = re.compile(
+    r"outside the entry window|^resting stop \d+ outside the session|^exit \d+ without a breach"
+)
+"""What a clock that is set wrong may lead to before it is found out, a baseline from before the
+open among it."""
 HEALTHY_NS = seconds(2)
 RECOVERY_NS = seconds(10)
 
