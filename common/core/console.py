@@ -212,7 +212,7 @@ def _take_refused(state: State, now: Now, order: OrderState) -> None:
     by two speakers: while one rests, a refusal waits a little for the sale that explains it."""
     key = _order_key(order.intent_id)
     beaten = state.resting_sold or state.resting_usd is not None
-    told = state.shown.get(key) == order.status
+    told = key in state.pending or state.shown.get(key) == order.status
     if order.purpose == "EXIT" and order.status == "REJECTED" and beaten and not told:
         due_ns = now.host_ns + CROSSING_NS
         state.pending[key] = Pending(order.status, lines.order_trouble(order), due_ns)

@@ -251,6 +251,14 @@ class Play:
         self.hear(tws.PositionReport(ACCOUNT, "SMH", shares, 100.0))
         return sent
 
+    def hold_partly(self, shares: int) -> tws.SendOrder:
+        """An entry of 1,000 that works on, with so many of them bought."""
+        sent = self.send(order("ENTRY"))
+        self.hear(self.opened(sent))
+        self.hear(self.execution(sent, shares))
+        self.hear(tws.PositionReport(ACCOUNT, "SMH", shares, 100.0))
+        return sent
+
     def newest(self, kind: type[Any]) -> Any:
         return next((word for word in reversed(self.said) if isinstance(word, kind)), None)
 

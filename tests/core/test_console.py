@@ -251,7 +251,9 @@ def test_a_refusal_that_no_sale_at_the_broker_explains_is_told_in_seconds(play: 
     play.forget()
     play.hear(REFUSED_EXIT)
     assert orders_told(play) == []
-    play.ticks(20)
+    for _ in range(20):  # told again and again, it is not put off
+        play.hear(REFUSED_EXIT)
+        play.tick(0.2)
     play.hear(STOPPED_AT_BROKER)
     assert orders_told(play) == [TROUBLE]
 

@@ -172,10 +172,7 @@ def test_beside_its_exit_an_entry_buys_nothing_more() -> None:
     # given: an entry, part-filled
     play = Play()
     play.connect()
-    entry = play.send(order("ENTRY"))
-    play.hear(play.opened(entry))
-    play.hear(play.execution(entry, 400))
-    play.hear(tws.PositionReport(ACCOUNT, "SMH", 400, 100.0))
+    entry = play.hold_partly(400)
     play.hear(armed(400))
     play.sent.clear()
     # when: the guard sells what it has bought

@@ -437,10 +437,7 @@ def test_once_the_stop_sells_an_entry_buys_nothing_more() -> None:
     # given: half of an entry, and the stop that protects it
     play = Play()
     play.connect()
-    entry = play.send(order("ENTRY"))
-    play.hear(play.opened(entry))
-    play.hear(play.execution(entry, 400))
-    play.hear(tws.PositionReport(ACCOUNT, "SMH", 400, 100.0))
+    entry = play.hold_partly(400)
     stop = play.send(order("STOP", shares=400))
     play.hear(play.opened(stop, "PreSubmitted"))
     play.pass_s(1)

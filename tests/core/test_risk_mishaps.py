@@ -450,19 +450,14 @@ def test_a_breach_suspected_before_the_clock_was_set_back_is_confirmed_all_the_s
     assert of(StopHit, said)
 
 
-def test_beside_rare_prints_and_a_wide_quote_the_brokers_pnl_confirms_a_breach() -> None:
+@pytest.mark.parametrize(("pnl_usd", "fires"), [(396.0, True), (400.0, False)])
+def test_beside_rare_prints_and_a_wide_quote_the_brokers_pnl_confirms_a_breach_or_clears_it(
+    pnl_usd: float, fires: bool
+) -> None:
     # given: a last print that mid does not confirm, and no further one
     day = held_day()
     day.wait(60)
     day.quote(396.0, 1.0, agree=False)
-    # when: the broker's PnL goes on saying the same
-    said = [m for _ in range(3) for m in day.pnl(396.0, 1.0) + day.tick()]
-    assert of(StopHit, said)
-
-
-def test_a_wild_print_that_the_brokers_pnl_contradicts_fires_nothing() -> None:
-    day = held_day()
-    day.wait(60)
-    day.quote(396.0, 1.0, agree=False)
-    said = [m for _ in range(4) for m in day.pnl(400.0, 1.0) + day.tick()]
-    assert not of(StopHit, said)
+    # when: the broker's PnL goes on saying the same, or not
+    said = [m for _ in range(4) for m in day.pnl(pnl_usd, 1.0) + day.tick()]
+    assert bool(of(StopHit, said)) == fires
