@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import msgspec
 import pytest
 
+from common.clock import SECOND_NS
 from common.messages import (
     Accepted,
     Alert,
@@ -12,10 +16,13 @@ from common.messages import (
     OrderBook,
     OrderUpdate,
     Refused,
+    Session,
     SubmitOrder,
 )
 from common.tws import messages as tws
-from tests.core.outbox_play import ACCOUNT, Play, order
+from tests.core.outbox_play import ACCOUNT, SESSION, START_NS, Play, order
+
+DAY_NS = 86_400 * SECOND_NS
 
 
 def ready(shares: int = 0) -> Play:
@@ -414,3 +421,51 @@ def test_a_fold_of_the_journal_gives_the_very_same_state() -> None:
     play.link_down()
     play.connect(next_id=2, shares=1000)
     assert play.folded() == play.state
+
+
+def days_later(days: int) -> Session:
+    """The session of `SESSION`'s hours so many days on."""
+    ahead, ahead_ns = timedelta(days=days), days * DAY_NS
+    return msgspec.structs.replace(
+        SESSION,
+        previous_day=SESSION.previous_day + ahead,
+        day=SESSION.day + ahead,
+        open_ns=SESSION.open_ns + ahead_ns,
+        close_ns=SESSION.close_ns + ahead_ns,
+        next_day=SESSION.next_day + ahead,
+        next_open_ns=SESSION.next_open_ns + ahead_ns,
+        next_close_ns=SESSION.next_close_ns + ahead_ns,
+    )
+
+
+def test_a_clock_that_runs_twenty_days_ahead_for_a_moment_forgets_no_order_and_no_fill() -> None:
+    # given: a position bought today
+    play = ready()
+    bought = play.hold()
+    fill = msgspec.structs.replace(play.execution(bought), executed_ns=START_NS)
+    # when: the clock jumps, the feed names the session it leads to, and the clock is set right
+    play.market_ns += 20 * DAY_NS
+    play.hear(days_later(20))
+    play.pass_s(2)
+    play.market_ns -= 20 * DAY_NS
+    play.hear(SESSION)
+    # then: the execution that TWS tells again is known, and so is the order
+    play.pass_s(61)
+    play.books(shares=1000, executions=(fill,))
+    assert len(play.all(Fill)) == 1
+    assert play.state.mode == "ACTIVE"
+    assert isinstance(play.submit(bought.order), Accepted)
+    assert len(play.sent) == 1
+
+
+def test_what_the_broker_itself_has_left_weeks_behind_is_forgotten() -> None:
+    play = ready()
+    old = play.hold()
+    play.market_ns += 20 * DAY_NS
+    play.hear(tws.ExecutionReport(
+        "0000e0d5.99990001.01.01", 0, 0, 9999, "", ACCOUNT, "SMH", "SELL", 1000, 100.0,
+        play.market_ns, liquidation=False,
+    ))  # fmt: skip
+    play.hear(days_later(20))
+    assert old.order.intent_id not in play.state.orders
+    assert list(play.state.fills) == ["0000e0d5.99990001.01"]

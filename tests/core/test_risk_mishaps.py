@@ -18,6 +18,7 @@ from common.messages import (
     EntryRefused,
     Equity,
     ExitFailed,
+    Fill,
     Flatten,
     Halt,
     Now,
@@ -461,3 +462,19 @@ def test_beside_rare_prints_and_a_wide_quote_the_brokers_pnl_confirms_a_breach_o
     # when: the broker's PnL goes on saying the same, or not
     said = [m for _ in range(4) for m in day.pnl(pnl_usd, 1.0) + day.tick()]
     assert bool(of(StopHit, said)) == fires
+
+
+def test_a_fill_told_again_after_a_clock_that_ran_weeks_ahead_counts_once() -> None:
+    # given: shares sold today, and a clock that was three weeks ahead for a moment
+    day = held_day()
+    sale = Fill(
+        exec_id="0001.77", revision=0, intent_id="", action="SELL", shares=500, price_usd=400.0,
+        filled_ns=day.now.market_ns + 1, liquidation=False,
+    )  # fmt: skip
+    day.hear(sale)
+    today = day.hours
+    day.hear(session(date(2026, 3, 24), date(2026, 3, 23), date(2026, 3, 25)))
+    day.hear(today)
+    # when: a gateway that speaks anew tells the day's fills once more
+    day.hear(sale)
+    assert day.state.shares == 7000

@@ -7,6 +7,7 @@ through these very functions.
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any
 
 from common import settings as settings_page
@@ -42,9 +43,11 @@ from common.messages import (
 from common.tws import messages as tws
 
 COUNTERS_KEPT = 100
+EPOCH = date(1970, 1, 1)
 DAY_NS = 86_400 * 1_000_000_000
 MEMORY_DAYS = 14
-"""Executions and finished orders are remembered so long; TWS repeats at most seven days."""
+"""Executions and finished orders are remembered so long; TWS repeats at most seven days. Both this
+machine's clock and the time that the broker gave its newest execution must be so far ahead."""
 
 
 def _started(state: State, now: Now, message: Started) -> None:
@@ -72,8 +75,10 @@ def _started(state: State, now: Now, message: Started) -> None:
 
 
 def _forget(state: State, now: Now) -> None:
-    """What no one will speak of again."""
-    oldest_ns = now.market_ns - MEMORY_DAYS * DAY_NS
+    """What no one will speak of again. A clock that runs ahead makes nothing old: an order that is
+    forgotten too early would be sent twice, and its executions would count twice."""
+    newest_ns = max((fill.market_ns for fill in state.fills.values()), default=0)
+    oldest_ns = min(now.market_ns, newest_ns) - MEMORY_DAYS * DAY_NS
     for root in [root for root, fill in state.fills.items() if fill.market_ns < oldest_ns]:
         del state.fills[root]
     state.commissions = {
@@ -81,11 +86,10 @@ def _forget(state: State, now: Now) -> None:
         for exec_id, usd in state.commissions.items()
         if outbound.execution_root(exec_id)[0] in state.fills
     }
-    session = state.session
-    if session is not None:
-        for intent_id, out in list(state.orders.items()):
-            if out.done and (session.day - out.order.day).days > MEMORY_DAYS:
-                del state.orders[intent_id]
+    oldest_day = EPOCH + timedelta(days=oldest_ns // DAY_NS)
+    for intent_id, out in list(state.orders.items()):
+        if out.done and out.order.day < oldest_day:
+            del state.orders[intent_id]
     for counters in (state.actions, state.previewed, state.refused):
         for key in list(counters)[:-COUNTERS_KEPT]:
             del counters[key]

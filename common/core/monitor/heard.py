@@ -274,8 +274,10 @@ def _take_session(state: State, session: Session) -> None:
             state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
         state.flow_usd = 0.0
         state.done_keys = set()
-        # A correction or a commission may come a day late.
-        state.fills = {k: f for k, f in state.fills.items() if f.day >= session.previous_day}
+        # A correction or a commission may come a day late, a repeat after a clock that ran ahead.
+        newest = max((fill.day for fill in state.fills.values()), default=session.day)
+        oldest = min(session.previous_day, newest)
+        state.fills = {k: f for k, f in state.fills.items() if f.day >= oldest}
         state.commissions = {k: c for k, c in state.commissions.items() if k in state.fills}
         ledger.when_flat(state)
 
