@@ -19,7 +19,7 @@ from services.trader import journals
 from services.trader.exit_codes import CommandError, ExitCode
 from services.trader.screen import STYLES
 from services.trader.sentences import sentence
-from services.trader.why import Chain, Step, chain, essential, intent_of
+from services.trader.why import Chain, Step, chain, essential, intent_of, refusal_of
 from services.trader.wording import market_time, named, one_line, usd, utc_time
 
 INTENT_ID = re.compile(r"(\d{8})-(ENTRY|EXIT|STOP)-\d{1,3}")
@@ -35,9 +35,13 @@ def why(var_dir: Path, order: str) -> Chain:
         raise CommandError(
             ExitCode.USAGE, f"{order!r} is neither an IB order id nor like 20250602-ENTRY-1"
         )
-    found = chain(_entries_around(var_dir, match[1]), intent_id)
+    entries = _entries_around(var_dir, match[1])
+    found = chain(entries, intent_id)
     if found is None:
-        raise CommandError(ExitCode.NO, f"no journal under {var_dir} knows the order {intent_id}")
+        refused = refusal_of(entries, match[1]) if match[2] == "ENTRY" else None
+        why_not = f": {sentence(refused)}" if refused is not None else ""
+        text = f"no journal under {var_dir} knows the order {intent_id}{why_not}"
+        raise CommandError(ExitCode.NO, text)
     return found
 
 

@@ -66,6 +66,17 @@ def intent_of(entries: Iterable[Entry], order_id: int) -> str | None:
     return None
 
 
+def refusal_of(entries: Iterable[Entry], day: str) -> m.EntryRefused | None:
+    """The last word on why there was no entry in the session `day` (YYYYMMDD)."""
+    said = [
+        output
+        for entry in entries
+        for _, output in entry.record.outputs
+        if isinstance(output, m.EntryRefused) and f"{output.day:%Y%m%d}" == day
+    ]
+    return said[-1] if said else None
+
+
 def chain(entries: Sequence[Entry], intent_id: str) -> Chain | None:
     """The story of `intent_id`; None when no service decided it in these records."""
     ordered = sorted(

@@ -18,6 +18,7 @@ from common.messages import (
     PlaceOrder,
     PreviewMargin,
     Refused,
+    RiskState,
     Silence,
 )
 from tests.core.risk_play import (
@@ -205,6 +206,65 @@ def test_two_reasons_taking_turns_are_said_once_each() -> None:
         day.hear(day.link(state="reconciling"))
         said += day.quote(400.0, 1.0) + day.tick()
     assert len(of(EntryRefused, said)) == 2
+
+
+def taking_turns() -> RiskDay:
+    """Degraded at 15:55:00, a wrong clock at 15:55:30, degraded again from 15:56:00 on."""
+    day = opened()
+    day.hear(day.link(state="degraded", reason="IB is lost"))
+    day.ready_at("15:50")
+    day.ready_at("15:55")
+    day.hear(day.link(clock_offset_s=5.0))
+    day.ready_at("15:55:30")
+    day.hear(day.link(state="degraded", reason="IB is lost"))
+    day.ready_at("15:56")
+    return day
+
+
+def test_a_missed_entry_names_each_reason_once_with_its_first_time() -> None:
+    reason = one(EntryRefused, taking_turns().ready_at("15:59")).reason
+    assert reason == (
+        "missed: from 15:55:00 link: link degraded: IB is lost | "
+        "from 15:55:30 clock: +5.0 s off the broker's; mend this clock"
+    )
+
+
+def test_of_reasons_taking_turns_the_one_in_force_is_what_the_entry_waits_for() -> None:
+    day = taking_turns()
+    assert day.newest(RiskState).pending == "entry waits: link: link degraded: IB is lost"
+    day.hear(day.link(clock_offset_s=6.0))
+    day.ready_at("15:56:30")
+    assert day.newest(RiskState).pending.startswith("entry waits: clock: +5.0 s")
+
+
+def test_what_is_not_in_the_way_any_more_is_not_waited_for() -> None:
+    day = taking_turns()
+    day.hear(day.link())
+    day.ready_at("15:57")
+    day.tick()
+    assert day.newest(RiskState).pending == ""
+
+
+def test_an_entry_missed_by_a_process_that_was_dead_till_after_the_close_is_told() -> None:
+    day = taking_turns()
+    day.wait_until(instant(TUESDAY, "16:30"))
+    day.restart()
+    day.tick()
+    pending = day.newest(RiskState).pending
+    assert pending.startswith("no entry today: missed: from 15:55:00 link")
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_many_long_reasons_are_all_named_within_one_message(count: int) -> None:
+    day = opened()
+    day.hear(day.link(state="degraded"))
+    day.ready_at("15:50")
+    for number in range(count):
+        name = "x" * number
+        day.hear(day.link(state="degraded", reason=f"{name}|{'long' * 400}"))
+        day.ready_at(f"15:56:{number:02d}")
+    reason = one(EntryRefused, day.ready_at("15:59")).reason
+    assert reason.count("from 15:56:") == count
 
 
 def test_a_bear_signal_is_no_entry_and_final() -> None:

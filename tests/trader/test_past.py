@@ -12,7 +12,7 @@ from common import messages as m
 from common.core import strategy
 from services.trader import past
 from services.trader.exit_codes import CommandError, ExitCode
-from tests.trader.recorded import record_day
+from tests.trader.recorded import record_bear_day, record_day
 
 
 def falsify(path: Path) -> int:
@@ -126,3 +126,15 @@ def test_every_decider_is_judged_by_the_module_that_its_service_runs() -> None:
         main = (root / f"{service}.py").read_text()
         assert f'service.main("{service}", {module.rpartition(".")[2]}' in main
     assert rejudge.decider_of("signal_engine") is strategy
+
+
+def test_why_of_an_entry_that_never_was_says_why_there_was_none(tmp_path: Path) -> None:
+    record_bear_day(tmp_path)
+    with pytest.raises(CommandError, match="no entry today: BEAR since the close of 2025-05-30"):
+        past.why(tmp_path, "20250602-ENTRY-1")
+
+
+def test_why_of_an_exit_that_never_was_speaks_of_no_entry(tmp_path: Path) -> None:
+    record_bear_day(tmp_path)
+    with pytest.raises(CommandError, match=r"knows the order 20250602-EXIT-1$"):
+        past.why(tmp_path, "20250602-EXIT-1")

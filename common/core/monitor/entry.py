@@ -1,19 +1,21 @@
-"""The entry: when it is due, everything it needs, its size under the margin rule.
+"""The entry: when it is due, why there is none, its size under the margin rule.
 
-The same list of checks answers the go / no-go line at 15:50, the entry itself and the question why
-there is none; each check that fails carries a reason a person can act on.
+What it needs is asked of one list of checks (checks.py), which also answers the go / no-go line at
+15:50.
 """
 
 from __future__ import annotations
 
+from datetime import datetime
+
+import msgspec
 from msgspec import Struct
 
-from common.clock import SECOND_NS
+from common.clock import NEW_YORK, SECOND_NS
 from common.core import rules
 from common.core.monitor import margin
-from common.core.monitor.state import Day, State, capped, without_figures
-from common.core.monitor.stop import armed
-from common.core.staleness import late
+from common.core.monitor.checks import checks
+from common.core.monitor.state import Day, SaidRefusal, State, capped, without_figures
 from common.messages import (
     TEXT_MAX,
     Check,
@@ -28,8 +30,8 @@ from common.messages import (
     Session,
 )
 
-ACCOUNT_AGE_S_MAX = 600.0
 PREVIEW_PATIENCE_NS = 3 * SECOND_NS  # host time before a what-if is asked for again
+MARGIN = "margin: "
 
 
 class Window(Struct):
@@ -109,154 +111,43 @@ def _said_before(day: Day, message: Message) -> bool:
     )
 
 
-def checks(state: State, now: Now) -> list[Check]:
-    """Each thing that an entry needs, ok or the reason it is not."""
-    found = [
-        _mode(state),
-        _link(state),
-        _book(state),
-        _session(state, now),
-        _signal(state, now),
-        _data(state, now),
-        _vix(state),
-        _account(state, now),
-        _stop(state),
-        _clock(state),
-        _disk(state),
-    ]
-    return [Check(name=name, ok=ok, detail=detail) for name, ok, detail in found]
+def standing(state: State, now: Now) -> EntryRefused | None:
+    """What is in the entry's way at this instant, or why it was missed, in the words in which it
+    was said first; None while nothing is, or outside its window."""
+    session, day = state.session, state.day
+    if session is None or day is None or day.day != session.day:
+        return None
+    times = window(state, session)
+    if day.entry_done or now.market_ns < times.from_ns:
+        return None
+    if now.market_ns >= session.close_ns and not day.refusals_said:
+        return None
+    if now.market_ns < min(day.retry_ns, times.until_ns):  # our gateway's, perhaps for a moment
+        return EntryRefused(session.day, day.last_refusal, final=False)
+    refusal = _refusal(state, now, times)
+    if refusal is None:  # but for the margin, which is asked about again and again
+        margins = [said for said in _in_turn(day) if said.reason.startswith(MARGIN)]
+        return EntryRefused(session.day, margins[-1].reason, final=False) if margins else None
+    said = day.refusals_said.get(without_figures(refusal.reason))
+    return refusal if said is None else msgspec.structs.replace(refusal, reason=said.reason)
 
 
-_Found = tuple[str, bool, str]
+def _in_turn(day: Day) -> list[SaidRefusal]:
+    return sorted(day.refusals_said.values(), key=lambda said: said.first_ns)
 
 
-def _mode(state: State) -> _Found:
-    if state.halts:
-        reasons = "; ".join(state.halts.values())
-        return "mode", False, f"HALTED: {reasons[: TEXT_MAX - 40]} (trader resume)"
-    latch = state.latch
-    if latch is None or "HaltLatch" in state.silent:
-        return "mode", False, "the gateway's halt latch is not known"
-    if latch.mode != "ACTIVE":
-        reason = f"gateway {latch.mode}: {latch.reason[: TEXT_MAX - 60]}"
-        return "mode", False, f"{reason} (trader resume)"
-    return "mode", True, "ACTIVE"
+def _missed(day: Day) -> str:
+    """Every reason that was in the way, once, with the time from which on it was."""
+    said = _in_turn(day)
+    if not said:
+        return "missed: not ready in time"
+    room = TEXT_MAX // len(said) - len(" | from 15:55:00 ")
+    each = [f"from {_clock_time(it.first_ns)} {it.reason[:room]}" for it in said]
+    return f"missed: {' | '.join(each)}"
 
 
-def _link(state: State) -> _Found:
-    link = state.link
-    if link is None or "BrokerLink" in state.silent:
-        return "link", False, "the broker gateway is silent"
-    if link.state != "ready":
-        return "link", False, f"link {link.state}: {link.reason or 'waiting for TWS'}"[:TEXT_MAX]
-    return "link", True, f"ready on port {link.port}"
-
-
-def _book(state: State) -> _Found:
-    book = state.book
-    if book is None or "OrderBook" in state.silent or not book.reconciled:
-        return "orders", False, "orders are not reconciled with the broker yet"
-    if book.unknown:
-        return "orders", False, f"order {', '.join(book.unknown)[:1900]} is UNKNOWN until proven"
-    if book.working:
-        return "orders", False, f"order {', '.join(book.working)[:1900]} is still working"
-    if book.foreign_buy_shares or book.foreign_sell_shares:
-        return "orders", False, "SMH orders that are not ours are working; cancel them in TWS"
-    return "orders", True, "none working"
-
-
-def _session(state: State, now: Now) -> _Found:
-    session = state.session
-    if session is None or "Session" in state.silent:
-        return "calendar", False, "session times are not known"
-    if session.broker_agrees is False:
-        return "calendar", False, "the broker's trading hours differ from the exchange calendar"
-    if not session.open_ns <= now.market_ns < session.close_ns:
-        return "calendar", False, "the market is shut"
-    return "calendar", True, "early close" if session.early else "full day"
-
-
-def _signal(state: State, now: Now) -> _Found:
-    target, session = state.target, state.session
-    if target is None or session is None or target.day != session.day:
-        return "signal", False, "no final signal of the previous close"
-    if now.market_ns > target.valid_until_ns or "TargetPosition" in state.silent:
-        return "signal", False, "the signal engine is silent"
-    if target.leverage <= 0:
-        return "signal", False, f"BEAR since the close of {target.signal_day}"
-    return "signal", True, f"BULL of {target.signal_day}, {target.leverage:g}x"
-
-
-def _data(state: State, now: Now) -> _Found:
-    quote, feed = state.quote, state.feed
-    if feed is not None and feed.problem:
-        return "data", False, feed.problem
-    if feed is not None and feed.competing:
-        return "data", False, "another session uses this login's market data (code 10197)"
-    if feed is not None and feed.halted:
-        return "data", False, "trading in SMH is halted"
-    if quote is None or {"Quote", "FeedState"} & state.silent:
-        return "data", False, "no valid SMH price yet"
-    age_s = (now.market_ns - quote.tick_ns) / SECOND_NS
-    heard = Now(market_ns=quote.tick_ns, host_ns=quote.tick_host_ns)
-    if late(heard, now, state.settings.data.quote_age_s_max):
-        return "data", False, f"the newest SMH price is {age_s:.0f} s old"
-    settings = state.settings
-    if settings.account.mode == "live" and settings.data.require_live and quote.kind != "live":
-        return "data", False, f"SMH prices are {quote.kind}; data.require_live asks for live ones"
-    return "data", True, f"{quote.kind}, {age_s:.1f} s old"
-
-
-def _vix(state: State) -> _Found:
-    target = state.target
-    return "vix", True, target.leverage_why if target is not None else "unknown: base leverage"
-
-
-def _account(state: State, now: Now) -> _Found:
-    account = state.account
-    if account is None or "AccountSnapshot" in state.silent or state.shares is None:
-        return "equity", False, "account values are not there yet"
-    if account.shares != state.shares:
-        return "equity", False, f"the broker says {account.shares} shares, we say {state.shares}"
-    if not state.ours and state.shares:
-        return "equity", False, "the position was not ours (trader adopt)"
-    age_s = (now.market_ns - account.refreshed_ns) / SECOND_NS
-    if age_s > ACCOUNT_AGE_S_MAX:
-        return "equity", False, f"account values are {age_s:.0f} s old"
-    if state.flow_usd:
-        moved = f"net liquidation moved by ${state.flow_usd:,.2f} that SMH does not explain"
-        return "equity", False, f"{moved}; money added counts from the next session"
-    return "equity", True, f"${account.net_liquidation_usd:,.2f}"
-
-
-def _stop(state: State) -> _Found:
-    choice = state.settings.stop.baseline
-    if choice == "off":
-        return "stop", True, "off by stop.baseline"
-    base = state.baseline
-    if choice == "entry":
-        return "stop", True, "armed by the entry fill"
-    if base is None or not armed(state):
-        return "stop", False, "no baseline for today yet"
-    if base.labelled.startswith("no official open"):
-        return "stop", False, base.labelled
-    return "stop", True, f"baseline ${base.baseline_usd:,.2f}"
-
-
-def _clock(state: State) -> _Found:
-    link = state.link
-    if link is None or link.clock_offset_s is None:
-        return "clock", False, "not compared with the broker's clock yet"
-    limit_s = state.settings.data.clock_offset_s_max
-    if abs(link.clock_offset_s) > limit_s:
-        return "clock", False, f"{link.clock_offset_s:+.1f} s off the broker's; mend this clock"
-    return "clock", True, f"{link.clock_offset_s:+.1f} s"
-
-
-def _disk(state: State) -> _Found:
-    if state.roomy:
-        return "disk", True, "room for journals"
-    return "disk", False, "the journal's disk is full; free some space"
+def _clock_time(market_ns: int) -> str:
+    return f"{datetime.fromtimestamp(market_ns // SECOND_NS, NEW_YORK):%H:%M:%S}"
 
 
 def _refusal(state: State, now: Now, times: Window) -> EntryRefused | None:
@@ -267,10 +158,10 @@ def _refusal(state: State, now: Now, times: Window) -> EntryRefused | None:
     def no(reason: str, *, final: bool = False) -> EntryRefused:
         return EntryRefused(day=session.day, reason=reason[:TEXT_MAX], final=final)
 
-    if now.market_ns >= times.until_ns:
-        return no(f"missed: {day.last_refusal or 'not ready in time'}", final=True)
     if day.entry_over:
         return no(day.entry_over, final=True)
+    if now.market_ns >= times.until_ns:
+        return no(_missed(day), final=True)
     if state.stop_fired or day.stop_ns >= times.from_ns:
         return no("the stop fired at or after the entry time", final=True)
     if day.stops and not state.settings.entry.reentry_same_day:
@@ -297,8 +188,9 @@ def _enter(state: State, now: Now, session: Session, times: Window) -> list[Mess
         if margin.ask_smaller(state) or margin.outgrown(state, wanted):
             return _ask_preview(state, now, session, wanted, times)
         if preview is None or preview.problem:
-            problem = _preview_problem(session, preview.problem) if preview is not None else []
-            return problem + _ask_preview(state, now, session, wanted, times)
+            problem = preview.problem if preview is not None else ""
+            said = [_preview_problem(session, problem)] if problem else []
+            return [*said, *_ask_preview(state, now, session, wanted, times)]
         return _clamped(state, session, wanted, equity, times)
     return [_order(state, session, wanted, times)]
 
@@ -313,9 +205,8 @@ def _wanted(state: State) -> tuple[int, float]:
     return rules.shares_for(equity, target.leverage, quote.mark_usd), equity
 
 
-def _preview_problem(session: Session, problem: str) -> list[Message]:
-    reason = f"margin: {problem}"[:TEXT_MAX]
-    return [EntryRefused(day=session.day, reason=reason, final=False)]
+def _preview_problem(session: Session, problem: str) -> EntryRefused:
+    return EntryRefused(session.day, f"{MARGIN}{problem}"[:TEXT_MAX], final=False)
 
 
 def _ask_preview(

@@ -10,6 +10,7 @@ from common.core.monitor import ledger, own_orders, resting
 from common.core.monitor.state import (
     Baseline,
     Day,
+    SaidRefusal,
     State,
     of_session,
     without_figures,
@@ -183,7 +184,8 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
         case EntryRefused():
             if state.day is not None:
                 state.day.last_refusal = message.reason
-                state.day.refusals_said.add(without_figures(message.reason))
+                said = SaidRefusal(now.market_ns, message.reason)
+                state.day.refusals_said.setdefault(without_figures(message.reason), said)
                 if state.entry is not None and state.entry.status in DONE_STATUSES:
                     state.day.refusals += 1
                     if state.entry.status == "DENIED":  # by our own gateway, perhaps for a moment

@@ -99,6 +99,13 @@ class Plan(Struct):
     """When its last status was heard."""
 
 
+class SaidRefusal(Struct):
+    """A reason why there was no entry: when it was said first (market time), and how."""
+
+    first_ns: int
+    reason: str
+
+
 class Day(Struct):
     """What happened in one session, for its summary and its once-a-day rules."""
 
@@ -121,7 +128,8 @@ class Day(Struct):
     readiness_said: bool = False
     summary_said: bool = False
     last_refusal: str = ""
-    refusals_said: set[str] = field(default_factory=set)
+    refusals_said: dict[str, SaidRefusal] = field(default_factory=dict)
+    """By the reason without its figures."""
 
 
 class State(Struct):

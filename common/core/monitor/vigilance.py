@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from common.clock import MINUTE_NS, SECOND_NS
 from common.core import rules
-from common.core.monitor import exits, resting
+from common.core.monitor import entry, exits, resting
 from common.core.monitor.state import (
     State,
     equity_usd,
@@ -222,12 +222,12 @@ def _pending(state: State, now: Now) -> str:
         return f"{reason} exit at the next open" if not in_session(state, now) else f"{reason} exit"
     if state.shares:
         return ""
-    day = state.day
-    if day is not None and day.entry_over:
-        return f"no entry today: {day.entry_over}"
-    if day is not None and day.last_refusal:
-        return f"entry waits: {day.last_refusal}"
-    return ""
+    if state.day is not None and state.day.entry_over:
+        return f"no entry today: {state.day.entry_over}"
+    refusal = entry.standing(state, now)
+    if refusal is None:
+        return ""
+    return f"{'no entry today' if refusal.final else 'entry waits'}: {refusal.reason}"
 
 
 def _liquidation_price(state: State) -> float | None:
