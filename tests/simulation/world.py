@@ -23,7 +23,7 @@ from common.tws import messages as tws
 from services.sim_tws.account import PORTFOLIO, REG_T, Account
 from services.sim_tws.market_time import instant_ns
 from tests.oracle import facts as f
-from tests.simulation import nemesis, promises
+from tests.simulation import nemesis, person, promises
 from tests.simulation.bus import Bus
 from tests.simulation.hands import FeedHands, GatewayHands, Hands
 from tests.simulation.market import ENTRY_NS, SimMarket
@@ -335,9 +335,9 @@ class World:
         """A person's halt counts from the gateway's word on it; so does its end."""
         answer = wire.decode_answer(frame).body
         if process.name == topology.GATEWAY and isinstance(answer, Accepted):
-            if answer.key.startswith(nemesis.HALT_KEY):
+            if answer.key.startswith(person.HALT_KEY):
                 self.halted_ns = self.timeline.host_ns
-            elif answer.key.startswith(nemesis.RESUME_KEY):
+            elif answer.key.startswith(person.RESUME_KEY):
                 self.halted_ns = None
 
     # --- trace ---------------------------------------------------------------------------------
