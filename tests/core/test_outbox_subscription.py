@@ -10,7 +10,7 @@ from common.core.gateway.subscription import ASK_AGAIN_S, PRICE_PAUSE_S, PRICE_S
 from common.core.outbox import READ_ONLY_LOOK_S
 from common.messages import BrokerLink
 from common.tws import messages as tws
-from tests.core.outbox_play import SESSION, Play, order
+from tests.core.outbox_play import SESSION, Play, account_rows, order
 
 NO_ANSWER = tws.ContractProblem("no answer on SMH: TimeoutError()")
 
@@ -35,9 +35,44 @@ def test_an_instrument_that_is_not_known_is_asked_for_until_it_is() -> None:
     play.pass_s(3 * again_s)
     assert asked(play) == 4
     play.hear(tws.ContractKnown(229725622, "SMH", "NASDAQ"))
+    play.hear(account_rows())
     play.hear(tws.OwnPrice(100.0, "live"))
     play.pass_s(again_s + 1)
     assert asked(play) == 4
+
+
+def test_an_account_that_is_not_told_is_asked_for_until_it_is() -> None:
+    """Found by the simulation: no entry until the next connection, and nobody said why."""
+    play = Play()
+    play.link_up()
+    play.hear(tws.ContractKnown(229725622, "SMH", "NASDAQ"))
+    play.books()
+    play.hear(tws.OwnPrice(100.0, "live"))
+    again_s = play.settings.broker.request_timeout_s + ASK_AGAIN_S
+    play.pass_s(2 * again_s + 1)
+    assert asked(play) == 3
+    play.hear(account_rows())
+    play.hear(tws.OwnPrice(100.0, "live"))
+    play.pass_s(again_s + 1)
+    assert asked(play) == 3
+
+
+def test_the_profit_and_loss_of_a_position_is_asked_for_again_once_a_minute() -> None:
+    play = ready(shares=1000)
+    for _ in range(6):
+        play.pass_s(PRICE_PAUSE_S / 4)
+        play.hear(tws.OwnPrice(100.0, "live"))
+    assert asked(play) == 2
+    for _ in range(6):
+        play.pass_s(PRICE_PAUSE_S / 4)
+        play.hear(tws.OwnPrice(100.0, "live"))
+        play.hear(tws.PnlReport(1000, 100_000.0, 0.0, 0.0))
+    assert asked(play) == 2
+    flat = ready()
+    for _ in range(6):
+        flat.pass_s(PRICE_PAUSE_S / 4)
+        flat.hear(tws.OwnPrice(100.0, "live"))
+    assert asked(flat) == 1, "IB says nothing on a position that is not held"
 
 
 def test_a_question_without_an_answer_holds_up_no_exit_of_a_known_instrument() -> None:
@@ -49,7 +84,7 @@ def test_a_question_without_an_answer_holds_up_no_exit_of_a_known_instrument() -
 
 
 def test_a_price_that_falls_silent_in_the_session_is_asked_for_once_a_minute() -> None:
-    play = ready(shares=1000)
+    play = ready()
     play.pass_s(PRICE_PAUSE_S - 1)  # the last subscription is younger than the pause
     assert asked(play) == 1
     play.pass_s(2 * PRICE_PAUSE_S)

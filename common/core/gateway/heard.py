@@ -228,6 +228,7 @@ def _take_account(state: State, now: Now, report: tws.AccountRows) -> None:
 
 
 def _pnl(state: State, now: Now, report: tws.PnlReport) -> None:
+    state.pnl_market_ns, state.pnl_host_ns = now.market_ns, now.host_ns
     state.unsaid.append(
         BrokerPnl(
             heard_ns=now.market_ns,

@@ -259,6 +259,8 @@ class State(Struct):
     price_market_ns: int = 0
     price_host_ns: int = 0
     price_kind: DataKind = "none"
+    pnl_market_ns: int = 0
+    pnl_host_ns: int = 0
     guard: Guard = field(default_factory=Guard)
     portfolio_margin: bool | None = None
     disk_roomy: bool = True

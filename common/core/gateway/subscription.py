@@ -1,8 +1,9 @@
 """When the account, the instrument and the price are asked for again over a sound connection.
 
 TWS does not answer every question, and after a reset it may go on with a subscription in name only
-(reported by users after 1102). No exit leaves without the instrument, and without a price the guard
-is blind: so what stays out is asked for again, as often as does no harm.
+(reported by users after 1102). No exit leaves without the instrument, no entry without the account,
+and without a price the guard is blind, as the stop monitor is beside delayed or wide quotes without
+the broker's profit and loss: so what stays out is asked for again, as often as does no harm.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from common.core.gateway.state import State, seconds_since
 from common.messages import Now
 
 ASK_AGAIN_S = 3.0
-"""Host seconds after a question on the instrument has run out of time."""
+"""Host seconds after a question on the instrument or the account has run out of time."""
 PRICE_SILENCE_S = 30.0
-"""Market and host seconds without an own price in the session; SMH has several quotes a second."""
+"""Market and host seconds in the session without an own price, or without the profit and loss of a
+position: SMH has several quotes a second, and IB's word on a position comes every second."""
 PRICE_PAUSE_S = 60.0
 """Host seconds between two subscriptions because of it."""
 
@@ -25,17 +27,21 @@ def due(state: State, now: Now) -> bool:
     if not link.healthy:
         return False
     pause_s = PRICE_PAUSE_S
-    if link.instrument:
+    if link.instrument or not link.refreshed:
         pause_s = state.settings.broker.request_timeout_s + ASK_AGAIN_S
-    elif not _price_silent(state, now):
+    elif not (
+        _silent(state, now, state.price_market_ns, state.price_host_ns)
+        or (state.held_proven > 0 and _silent(state, now, state.pnl_market_ns, state.pnl_host_ns))
+    ):
         return False
     return not 0 <= seconds_since(now, link.subscribed_host_ns) <= pause_s
 
 
-def _price_silent(state: State, now: Now) -> bool:
+def _silent(state: State, now: Now, heard_market_ns: int, heard_host_ns: int) -> bool:
+    """Whether nothing came for so long in the session."""
     session = state.session
     if session is None or not session.open_ns <= now.market_ns < session.close_ns:
         return False
-    age_ns = now.market_ns - max(state.price_market_ns, session.open_ns)
+    age_ns = now.market_ns - max(heard_market_ns, session.open_ns)
     old = not 0 <= age_ns <= PRICE_SILENCE_S * SECOND_NS
-    return old and not 0 <= seconds_since(now, state.price_host_ns) <= PRICE_SILENCE_S
+    return old and not 0 <= seconds_since(now, heard_host_ns) <= PRICE_SILENCE_S
