@@ -8,5 +8,6 @@ KEPT: dict[int, str] = {
     3004: "the same between the order and its fill",
     52138: "a clock set ahead over the open: the oracle knew no baseline from before it",
     3101: "a gateway started while TWS had no link to IB never asked for its instrument again",
+    63121: "account values that were not told after a reconnect were not asked for again: no entry",
 }
 """The seed, and what it found: in the system, or in its judge."""

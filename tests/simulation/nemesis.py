@@ -1,8 +1,8 @@
 """Everything that goes wrong, drawn from the seed: what, when, for how long.
 
 Faults begin at instants that matter (around the open, a fall, the entry, the close) and end by
-themselves. What each does stands in `machine_faults`, `tws_faults` and `market_faults`. Processes
-that die are restarted as supervisord does it.
+themselves. What each does stands in the tables of the `*_faults` modules. Processes that die are
+restarted as supervisord does it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from common.clock import MINUTE_NS, SECOND_NS
-from tests.simulation.fault import STANDING
+from tests.simulation.fault import STANDING, Fault
 from tests.simulation.machine_faults import MACHINE
 from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
 from tests.simulation.process import Process
+from tests.simulation.question_faults import QUESTIONS
 from tests.simulation.standby import TAKEOVER_S
 from tests.simulation.timeline import Act, seconds
 from tests.simulation.tws_faults import TWS
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 NEVER_NS = 1 << 62
 RESTART_S = (0.8, 2.0)
 CALM_S = 2.0
-FAULTS = {**MACHINE, **TWS, **MARKET}
+FIRST = {**MACHINE, **TWS, **MARKET}
+LATER: dict[str, tuple[float, dict[str, Fault]]] = {"questions": (0.2, QUESTIONS)}
+"""By name: the share of runs that meet one of these too. Each is drawn for itself, so that a new
+table leaves the other runs of all seeds, the kept ones among them, as they were."""
+FAULTS = FIRST | {name: fault for _, table in LATER.values() for name, fault in table.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +60,21 @@ class Nemesis:
 
     def _draw(self) -> None:
         anchors = [ns for ns in self._anchors() if ns > self.world.start_ns + 8 * SECOND_NS]
-        names = list(FAULTS)
-        weights = [FAULTS[name].weight for name in names]
         count = self.chance.choices((0, 1, 2, 3, 4), (4, 26, 34, 24, 12))[0]
-        for _ in range(count):
-            name = self.chance.choices(names, weights)[0]
-            self.waiting.append(Planned(self.chance.choice(anchors), name))
+        self._plan(self.chance, anchors, FIRST, count)
+        for name, (share, table) in LATER.items():
+            chance = Random(f"{self.world.seed} {name}")
+            if chance.random() < share:
+                self._plan(chance, anchors, table, 1)
         self.waiting.sort(key=lambda planned: planned.market_ns)
+
+    def _plan(
+        self, chance: Random, anchors: list[int], table: dict[str, Fault], count: int
+    ) -> None:
+        weights = [fault.weight for fault in table.values()]
+        for _ in range(count):
+            name = chance.choices(list(table), weights)[0]
+            self.waiting.append(Planned(chance.choice(anchors), name))
 
     def _anchors(self) -> Iterator[int]:
         def near(ns: int, before_s: float, after_s: float) -> int:

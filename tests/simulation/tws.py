@@ -26,6 +26,7 @@ from services.sim_tws.market_time import new_york_date
 from services.sim_tws.orders import Execution, Order, Ticket
 from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
+from tests.simulation.answers import Answers
 from tests.simulation.market import SimMarket
 from tests.simulation.pipe import Pipe
 from tests.simulation.timeline import Timeline
@@ -105,6 +106,7 @@ class SimTws:
         self.commissions_late_s = self.executions_late_s = 0.0
         self.bad_tick: float | None = None
         self.twice = False
+        self.answers = Answers()
         self._accounts_told: set[int] = set()
         self._positions_told: set[int] = set()
         self._pnl_told: dict[int, int] = {}
@@ -163,6 +165,9 @@ class SimTws:
         pipe = self.live(client_id)
         message = what_if_reply(encode(176)) if callable(encode) else encode
         if pipe is None or message is None:
+            return
+        if isinstance(message, tws.WhatIfReply):
+            self.answers.give("what-if", lambda: pipe.tell(message))
             return
         if isinstance(message, tws.CommissionCharged) and self.commissions_late_s:
             self.timeline.after(self.commissions_late_s, lambda: pipe.tell(message))

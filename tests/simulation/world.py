@@ -25,7 +25,9 @@ from services.sim_tws.market_time import instant_ns
 from tests.oracle import facts as f
 from tests.simulation import nemesis, person, promises
 from tests.simulation.bus import Bus
-from tests.simulation.hands import FeedHands, GatewayHands, Hands
+from tests.simulation.feed_hands import FeedHands
+from tests.simulation.gateway_hands import GatewayHands
+from tests.simulation.hands import Hands
 from tests.simulation.market import ENTRY_NS, SimMarket
 from tests.simulation.process import Killed, Process
 from tests.simulation.standby import Standby
