@@ -16,8 +16,8 @@ from common.core.gateway import (
     guard,
     limits,
     one_cancels_all,
-    outbound,
     reconcile,
+    references,
     subscription,
     words,
 )
@@ -147,7 +147,8 @@ def _answer_submit(state: State, now: Now, asked: SubmitOrder) -> list[Message]:
     order = asked.order
     known = state.orders.get(order.intent_id)
     if known is not None:
-        if known.order != order:
+        terms = (known.order.action, known.order.shares)
+        if known.order != order and not (known.found and terms == (order.action, order.shares)):
             reason = f"{order.intent_id} was asked for before with other terms"
             return [Refused(key=asked.key, reason=reason)]
         return [Accepted(key=asked.key, note=f"already {known.stage.lower()}")]
@@ -185,7 +186,7 @@ def _answer_preview(state: State, asked: PreviewMargin) -> list[Message]:
 
 def _send(state: State, now: Now, out: Outbound) -> tws.SendOrder:
     order = out.order
-    order_ref = outbound.order_ref(order.intent_id, state.link.account)
+    order_ref = references.order_ref(order.intent_id, state.link.account)
     opens_group = order.purpose == "STOP"
     return tws.SendOrder(
         order_id=out.order_id or state.next_order_id(),

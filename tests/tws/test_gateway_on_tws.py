@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,9 +17,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from common.clock import SECOND_NS, Clock
+from common.core.gateway.state import WORKED_ON
 from common.messages import (
     Accepted,
     AccountSnapshot,
@@ -468,6 +471,29 @@ def test_an_unknown_code_is_shown_as_unknown(tmp_path: Path) -> None:
             await gateway.until(
                 lambda: any(n.kind == "unknown" for n in gateway.all(BrokerNotice)), "the notice"
             )
+
+    play(tmp_path, story)
+
+
+def test_a_stop_that_a_lost_journal_forgot_is_ours_again_and_cancelled_by_its_id(
+    tmp_path: Path,
+) -> None:
+    async def story(w: World) -> None:
+        async with w.gateway() as first:
+            await hold(first)
+            stop = msgspec.structs.replace(
+                first.order("EXIT", 1000, order_type="STP"),
+                intent_id="20240604-STOP-1", purpose="STOP", reason="resting_stop", stop_usd=1.0,
+            )  # fmt: skip
+            first.submit(stop)
+            await first.until(lambda: first.status(stop) in WORKED_ON, "the stop to rest")
+        shutil.rmtree(tmp_path / "journal")
+        async with w.gateway() as second:
+            book = second.newest(OrderBook)
+            assert (book.working, book.foreign_sell_shares) == ((stop.intent_id,), 0)
+            cancel = CancelOrder(key="c", deadline_ns=0, intent_id=stop.intent_id, why="a test")
+            assert isinstance(second.ask_for(cancel), Accepted)
+            await second.until(lambda: second.status(stop) == "Cancelled", "its end")
 
     play(tmp_path, story)
 

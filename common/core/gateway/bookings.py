@@ -217,6 +217,7 @@ def _stop_said(state: State, now: Now, message: Message) -> None:
 
 
 def _journal_damaged(state: State, now: Now, damage: JournalDamaged) -> None:
+    state.relearning = True
     halt(state, now, f"{damage.file} was damaged at byte {damage.offset}")
 
 

@@ -115,6 +115,15 @@ def sent(guard: Guard, now: Now, order: Order) -> None:
     guard.tried_host_ns = now.host_ns
 
 
+def found(guard: Guard, order: Order) -> None:
+    """An exit of the guard that is not remembered: its number is used."""
+    if guard.day is None or guard.day < order.day:
+        guard.day, guard.tries = order.day, 0
+    if guard.day == order.day:
+        number = int(order.intent_id.rpartition("-")[2]) - GUARD_FIRST
+        guard.tries = max(guard.tries, number + 1)
+
+
 def blind(guard: Guard, now: Now, settings: Settings, session: Session, held: int) -> bool:
     """Nobody watches: the monitor is silent, shares are held, and there is no own live price."""
     if not watches(guard) or held <= 0 or not session.open_ns <= now.market_ns < session.close_ns:

@@ -23,6 +23,8 @@ EXIT_ACTIONS_FACTOR = 2
 EXTENDED_BEFORE_OPEN_NS = 330 * MINUTE_NS  # from 04:00 on a full day
 EXTENDED_AFTER_CLOSE_NS = 240 * MINUTE_NS  # to 20:00, 17:00 on an early close
 
+RELEARNING = "the journal was damaged: first the broker's books must show what it has forgotten"
+
 POSITION_SETTLES_S = 3.0
 """Host seconds in which TWS's position may lag behind its executions."""
 
@@ -179,7 +181,11 @@ def exit_wait(state: State, now: Now, order: Order) -> str:
         return "no sound link to IB"
     if link.instrument:
         return link.instrument
-    if not link.reconciled and (not link.position_said or _sale_in_doubt(state)):
+    if state.relearning:
+        return RELEARNING
+    if not link.reconciled and not (state.snapshots.ever and link.position_said):
+        return "the position is not proven yet"
+    if not link.reconciled and _sale_in_doubt(state):
         return "the position is not proven yet"
     reason = window_refusal(state.session, now, order)
     if reason:
@@ -218,6 +224,8 @@ def link_refusal(state: State) -> str:
     link = state.link
     if not link.healthy:
         return link.down_reason if not link.up else "TWS has lost its connection to IB"
+    if state.relearning:
+        return RELEARNING
     if not link.reconciled or state.snapshots.awaited:
         return "orders and position are being compared with the broker"
     if not link.refreshed:

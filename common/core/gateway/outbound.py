@@ -7,8 +7,7 @@ A done order stays done, except one that was called refused or never sent and th
 
 from __future__ import annotations
 
-import zlib
-
+from common.core.gateway import references
 from common.core.gateway.state import (
     IN_DOUBT,
     WORKED_ON,
@@ -40,26 +39,6 @@ REASON_CHARACTERS_MAX = 1000
 
 LIVE_AT_BROKER: frozenset[str] = WORKED_ON | {"PendingSubmit"}
 OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
-
-
-def order_ref(intent_id: str, account: str) -> str:
-    """What travels in IB's orderRef: our intent and a checksum, 27 characters of IB's 40."""
-    return f"{intent_id}.{zlib.crc32(f'{account}.{intent_id}'.encode()):08x}"
-
-
-def intent_of(state: State, ref: str, account: str) -> str:
-    """The intent of ours that an orderRef names; "" for every other order, manual ones too."""
-    intent_id, _, _ = ref.rpartition(".")
-    known = intent_id in state.orders and ref == order_ref(intent_id, account)
-    return intent_id if known else ""
-
-
-def _find(state: State, ref: str, account: str, client_id: int, order_id: int) -> Outbound | None:
-    """Our order by its reference, else by an id that only our client id can have given it."""
-    out = state.orders.get(intent_of(state, ref, account))
-    if out is None and not ref and client_id == state.settings.broker.orders_client_id:
-        out = state.by_order_id(order_id)
-    return out
 
 
 def update(state: State, out: Outbound) -> None:
@@ -107,7 +86,10 @@ def take_open_order(state: State, report: OpenOrder, *, books: int = 0) -> str:
     if report.symbol != state.settings.strategy.symbol or report.account != state.link.account:
         return ""
     state.order_ids_used = max(state.order_ids_used, report.order_id)
-    out = _find(state, report.order_ref, report.account, report.client_id, report.order_id)
+    references.recognise_open(state, report)
+    out = references.find(
+        state, report.order_ref, report.account, report.client_id, report.order_id
+    )
     if out is None:
         _take_foreign(state, report)
         return ""
@@ -138,7 +120,7 @@ def take_status(state: State, report: StatusReport, *, books: int = 0) -> None:
 
 def take_completed(state: State, report: CompletedOrder) -> str:
     """An order that is done at the broker; returns our intent, or ""."""
-    out = state.orders.get(intent_of(state, report.order_ref, report.account))
+    out = state.orders.get(references.intent_of(state, report.order_ref, report.account))
     if out is None:
         return ""
     out.perm_id = report.perm_id or out.perm_id
@@ -155,7 +137,9 @@ def take_execution(state: State, report: ExecutionReport, *, history: bool = Fal
     """Books a fill once; returns our intent, or "". `history`: it was there before we began."""
     if report.symbol != state.settings.strategy.symbol or report.account != state.link.account:
         return ""
-    out = _find(state, report.order_ref, report.account, report.client_id, report.order_id)
+    out = references.find(
+        state, report.order_ref, report.account, report.client_id, report.order_id
+    )
     intent_id = out.order.intent_id if out is not None else ""
     root, revision = execution_root(report.exec_id)
     before = state.fills.get(root)

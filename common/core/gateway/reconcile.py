@@ -11,6 +11,10 @@ TWS's first free order id is not past it, or it was sent over this very connecti
 is over: a day order is dead then, whatever became of the position. Then an entry or a resting stop
 is abandoned, and an exit is sent again under its old order id, if it may.
 
+After damage to the journal an order may be on its way that nobody remembers. So nothing is sent
+before a snapshot that began `limits.wire_wait_s` after the link was healthy; what is ours in it is
+followed again (`references`).
+
 An exit whose id TWS has burnt (it answered 103, or says at the handshake that it saw the id) cannot
 be sent again. Absent from the books, with the position unchanged, it is not alive: it is abandoned
 too, so that a new exit can be asked for.
@@ -20,7 +24,7 @@ from __future__ import annotations
 
 from common.clock import SECOND_NS
 from common.core import rules
-from common.core.gateway import limits, outbound
+from common.core.gateway import limits, outbound, references
 from common.core.gateway.state import (
     AT_BROKER,
     IN_DOUBT,
@@ -55,6 +59,8 @@ def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
         elif out.cancel_sent and cancel_unanswered(state, now, out):
             out.cancel_sent = False  # it lives: the cancel was lost or refused
     _take_position(state, now, reported, first=first)
+    if books.begun_ns - state.link.healthy_host_ns >= _wire_wait_ns(state):
+        state.relearning = False
     state.link.reconciled = True
     state.link.position_said = True
     state.snapshots.ever = True
@@ -66,6 +72,8 @@ def in_doubt(state: State, now: Now) -> bool:
     """Something that only the broker's books can tell: a position that does not add up, an order
     that is not where it was."""
     differs_ns = state.differs_since_host_ns
+    if state.relearning:
+        return True
     if differs_ns and seconds_since(now, differs_ns) > limits.POSITION_SETTLES_S:
         return True
     return any(
@@ -99,6 +107,8 @@ def _take_orders(state: State, books: Snapshot, *, history: bool) -> set[str]:
     """All reports of the books; returns the intents of ours that occur in them."""
     present = set()
     state.foreign.clear()
+    for done in books.completed:
+        references.recognise_completed(state, done)  # before its executions are booked
     for opened in books.open_orders:
         present.add(outbound.take_open_order(state, opened, books=books.number))
     for status in books.statuses:
@@ -115,8 +125,7 @@ def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported
         outbound.finish(state, out, "Cancelled", "its session is over")
         return
     bounds = state.settings.limits
-    wait_ns = int(bounds.wire_wait_s * SECOND_NS)
-    if begun_ns - max(out.sent_host_ns, state.link.healthy_host_ns) < wait_ns:
+    if begun_ns - max(out.sent_host_ns, state.link.healthy_host_ns) < _wire_wait_ns(state):
         return
     if out.absent and begun_ns - out.absent_host_ns < int(bounds.snapshot_gap_s * SECOND_NS):
         return
@@ -128,6 +137,10 @@ def _take_absence(state: State, now: Now, out: Outbound, begun_ns: int, reported
         outbound.finish(state, out, "Cancelled", "it is no longer in the broker's books")
     elif out.stage in IN_DOUBT:
         _resolve(state, now, out, reported)
+
+
+def _wire_wait_ns(state: State) -> int:
+    return int(state.settings.limits.wire_wait_s * SECOND_NS)
 
 
 def _resolve(state: State, now: Now, out: Outbound, reported: int) -> None:

@@ -96,6 +96,8 @@ class Outbound(Struct):
     cancels: int = 0
     ended_at: int = 0
     """The newest comparison asked for when it was done: those books may tell of its life before."""
+    found: bool = False
+    """The broker's books told of it; that it was sent is not in this journal."""
     update: OrderUpdate | None = None
     """The newest word on it."""
 
@@ -264,6 +266,8 @@ class State(Struct):
     guard: Guard = field(default_factory=Guard)
     portfolio_margin: bool | None = None
     disk_roomy: bool = True
+    relearning: bool = False
+    """The journal was damaged: what it may have forgotten is yet to be learnt from the broker."""
 
     @property
     def held_proven(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from common.clock import MINUTE_NS
-from common.core.gateway import guard, one_cancels_all
+from common.core.gateway import guard, limits, one_cancels_all
 from common.core.gateway.state import IN_DOUBT, NOT_YET, Outbound, Preview, State, seconds_since
 from common.messages import (
     Alert,
@@ -151,10 +151,15 @@ def _conditions(state: State, now: Now) -> list[tuple[str, str]]:
         found.append(("short", f"SHORT {-held} shares: close it by hand, see `trader status`"))
     if state.liquidated:
         found.append(("liquidation", state.liquidated))
+    if state.relearning:
+        found.append(("journal", limits.RELEARNING))
     if state.mode == "LOCKED":
         found.append(("locked", f"LOCKED, nothing is sent: {state.mode_reason}"))
     for out in state.open_orders():
         intent = out.order.intent_id
+        if out.found:
+            text = f"{intent} is at the broker and was not in the journal: it is followed again"
+            found.append((f"found {intent}", text))
         waited_s = seconds_since(now, out.sent_host_ns)
         late = waited_s > state.settings.limits.acknowledge_s
         if out.stage in IN_DOUBT and late and state.link.healthy:
