@@ -147,7 +147,8 @@ class Session(Message, frozen=True):
 
 
 class OpeningPrint(Message, frozen=True):
-    """The session's official opening price (`official`), or the first valid mid in its place."""
+    """The session's official opening price (`official`), or the first valid mid in its place: of
+    the first minute, or of later in the day where the official one does not come."""
 
     day: date
     price_usd: Price

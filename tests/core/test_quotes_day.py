@@ -237,10 +237,34 @@ def test_a_mid_of_later_in_the_day_is_no_opening_price() -> None:
     play = FeedPlay()
     play.at(ns(MONDAY, 11))
     play.smh((BID, 400.0), (ASK, 400.02))
-    play.tick(after_s=60)
+    play.tick(after_s=50)
     assert opening(play) == []
     play.smh((OPEN, 401.5))
+    play.smh((BID, 400.2), (ASK, 400.22), after_s=60)
     assert opening(play) == [(401.5, True)]
+
+
+def test_where_no_official_open_comes_for_a_minute_the_mid_of_now_serves() -> None:
+    # given: a feed that starts in mid-session, and an open that TWS does not tell
+    play = FeedPlay()
+    play.at(ns(MONDAY, 11))
+    play.hear(LinkDown("closed", listening=True))
+    play.hear(LinkUp(port=7497, server_version=176, accounts=("DU1234567",), next_order_id=1))
+    play.hear(play.contract())
+    play.tick()
+    # when
+    play.smh((BID, 400.0), (ASK, 400.02), after_s=55)
+    play.tick(after_s=4)
+    assert opening(play) == []
+    play.smh((BID, 390.0), (ASK, 401.0), after_s=2)  # too wide for a mid
+    assert opening(play) == []
+    play.smh((BID, 399.0), (ASK, 399.02), after_s=1)
+    # then: said once, and the official one where it comes after all
+    assert opening(play) == [(399.01, False)]
+    play.smh((BID, 398.0), (ASK, 398.02), after_s=60)
+    assert opening(play) == [(399.01, False)]
+    play.smh((OPEN, 401.5), after_s=60)
+    assert opening(play) == [(399.01, False), (401.5, True)]
 
 
 def test_the_first_quarter_of_an_hour_of_delayed_data_is_of_before_the_open() -> None:

@@ -55,6 +55,9 @@ VIX_MIN, VIX_MAX = 5.0, 200.0  # the index was never outside 8 to 90
 VIX_QUIET_S_MAX = 300.0  # it is calculated every 15 s
 RETRY_S = 60.0  # market time, between two tries of one question
 FIRST_MID_NS = MINUTE_NS  # after the open; a later mid is no opening price
+OPEN_TICK_S = 60.0
+"""After a subscription, market time, for TWS to tell the official open. Then any mid has to serve:
+a position without a baseline has no stop, and the stop monitor takes the stricter price."""
 LINK_LOST = 1100
 
 
@@ -284,8 +287,13 @@ def _take_day_price(state: State, now: Now, quote: Quote) -> None:
         day.last_usd = last
     mid = narrow_mid(quote.bid_usd, quote.ask_usd, state.settings.data.spread_fraction_max)
     in_time = now.market_ns < prices_from_ns(state, state.session) + FIRST_MID_NS
-    if state.first_mid_usd is None and mid is not None and in_time:
+    if state.first_mid_usd is None and (in_time or _open_is_missing(state, now)):
         state.first_mid_usd = mid
+
+
+def _open_is_missing(state: State, now: Now) -> bool:
+    asked = state.smh.asked
+    return state.open_usd is None and asked is not None and late(asked, now, OPEN_TICK_S)
 
 
 def _hear_vix(state: State, now: Now, message: RawTicks) -> None:
