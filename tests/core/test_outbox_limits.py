@@ -217,6 +217,55 @@ def test_halted_stops_entries_and_lets_exits_go() -> None:
     assert len(play.sent) == 1
 
 
+def cancelled(play: Play) -> list[int]:
+    return [cancel.order_id for cancel in play.all(tws.SendCancel)]
+
+
+@pytest.mark.parametrize("bought", [0, 300])
+def test_a_halt_cancels_an_entry_that_still_works(bought: int) -> None:
+    # given: an entry that waits at the broker, as in a pause of trading
+    play = ready()
+    entry = play.send(order())
+    play.hear(play.opened(entry))
+    if bought:
+        play.hear(play.execution(entry, bought))
+        play.hear(tws.PositionReport(ACCOUNT, "SMH", bought, 100.0))
+    play.pass_s(5)
+    assert cancelled(play) == []
+    # when
+    play.hear(Halt("h", 0, "me", "lunch"))
+    play.pass_s(60)
+    # then: once, and its end is believed by its status
+    assert cancelled(play) == [entry.order_id]
+    assert play.status_of(entry.order) == "Submitted"
+    play.hear(play.status(entry, "Cancelled", bought))
+    assert play.status_of(entry.order) == "Cancelled"
+
+
+def test_a_halt_finds_an_entry_whose_link_or_gateway_was_gone() -> None:
+    play = ready()
+    entry = play.send(order())
+    play.hear(play.opened(entry))
+    play.link_down()
+    play.hear(Halt("h", 0, "me", "lunch"))
+    play.pass_s(2)
+    assert cancelled(play) == [], "no byte leaves without a link"
+    play.crash()
+    play.link_up(next_id=2)
+    play.books(opened=(play.opened(entry),))
+    play.pass_s(2)
+    assert cancelled(play) == [entry.order_id]
+
+
+def test_a_halt_leaves_exits_and_the_stop_at_the_broker_alone() -> None:
+    play = ready(shares=1000)
+    for resting, status in ((order("STOP"), "PreSubmitted"), (order("EXIT"), "Submitted")):
+        play.hear(play.opened(play.send(resting), status))
+        play.hear(Halt(f"h-{resting.purpose}", 0, "me", "lunch"))
+        play.pass_s(5)
+    assert cancelled(play) == []
+
+
 def test_the_halt_survives_a_crash_until_resumed() -> None:
     play = ready()
     play.hear(Halt("h", 0, "me", "lunch"))

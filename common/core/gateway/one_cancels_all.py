@@ -112,10 +112,11 @@ def cancel_due(state: State, now: Now, out: Outbound) -> bool:
     """Whether this order is to be cancelled at the broker now.
 
     A stop beside which an exit works is left alone: the group cancels it; until then it protects.
+    An entry that still works when something halts is new risk, as is the rest of one that is sold.
     """
     if out.cancel_sent or out.cancels >= CANCELS_MAX or out.stage not in AT_BROKER:
         return False
-    if out.order.purpose == "ENTRY" and _sold_after(state, out):
+    if out.order.purpose == "ENTRY" and (state.mode != "ACTIVE" or _sold_after(state, out)):
         return True
     if out.order.purpose == "STOP":
         oldest = live_stop(state)
