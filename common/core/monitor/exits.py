@@ -180,7 +180,7 @@ def _counted_anew(state: State, plan: Plan) -> bool:
     account = state.account
     return (
         plan.status in DONE_STATUSES
-        and state.ledger_from_ns > plan.asked_ns
+        and plan.recounted
         and account is not None
         and account.shares == state.shares
     )

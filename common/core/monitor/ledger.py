@@ -13,7 +13,9 @@ from common.core import rules
 from common.core.monitor.state import (
     Baseline,
     Booked,
+    Plan,
     State,
+    plans,
     profit_usd,
     reference_price,
 )
@@ -23,6 +25,7 @@ from common.messages import (
     Commission,
     Fill,
     Now,
+    guards,
 )
 
 # A position change without a fill is believed after so long: fills and snapshots race each other.
@@ -30,6 +33,8 @@ MISMATCH_NS = 2 * SECOND_NS
 MISMATCH_HOST_NS = 10 * SECOND_NS
 """Host time for the same while an order of ours lives: a slow TWS tells the new count long before
 the executions, and in a simulated market two seconds are no time at all."""
+STAMP_NS = SECOND_NS
+"""TWS says the time of an execution in whole seconds: it may be so much younger than its stamp."""
 
 
 def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
@@ -56,8 +61,7 @@ def _fills_may_come(state: State) -> bool:
 
 def _order_may_trade(state: State, now: Now) -> bool:
     """An order of ours is at the broker, and its executions may still be on their way."""
-    plans = (state.entry, state.exit, state.resting)
-    alive = any(plan is not None and plan.status not in DONE_STATUSES for plan in plans)
+    alive = any(plan.status not in DONE_STATUSES for plan in plans(state))
     return alive and 0 <= now.host_ns - state.mismatch_since_host_ns < MISMATCH_HOST_NS
 
 
@@ -75,7 +79,9 @@ def _believe_broker(state: State, now: Now, account: AccountSnapshot) -> None:
     elif abs(account.shares - after_split) < 1:  # what is less than a share is paid in cash
         return
     base = state.baseline
-    state.ledger_from_ns = account.refreshed_ns
+    state.ledger_from_ns = account.refreshed_ns - STAMP_NS
+    for plan in plans(state):
+        plan.recounted = True
     moved = f"from {round(after_split)} to {account.shares} shares"
     state.halts["foreign"] = f"the position went {moved} without an order of ours"
     if base is not None:
@@ -144,8 +150,8 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
     _book_plan(state, fill, booked)
     if booked is None:
         _note_broker_stop(state, now, fill)
-    if booked is None and fill.filled_ns <= state.ledger_from_ns:
-        return  # the account snapshot that began the ledger, or was believed, holds it already
+    if booked is None and _counted_already(state, fill):
+        return
     old_shares = booked.signed_shares if booked else 0
     old_usd = booked.signed_shares * booked.price_usd if booked else 0.0
     if not state.shares:
@@ -163,6 +169,15 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
         state.halts["foreign"] = f"{fill.action} {fill.shares} shares that we did not order"
     _halt_when_short(state)
     when_flat(state)
+
+
+def _counted_already(state: State, fill: Fill) -> bool:
+    """Whether the account that began the ledger, or was believed, holds it already. What we asked
+    for since then it cannot hold, whatever TWS's clock, zone and whole seconds make of its time;
+    the guard's exit was not asked for by us."""
+    plan = _plan_of(state, fill)
+    since = plan is not None and not plan.recounted and not guards(fill.intent_id)
+    return not since and fill.filled_ns <= state.ledger_from_ns
 
 
 def _first_fill(state: State, fill: Fill, today: date) -> None:
@@ -193,13 +208,17 @@ def sold_by(state: State, intent_id: str) -> tuple[int, float]:
 
 
 def _book_plan(state: State, fill: Fill, before: Booked | None) -> None:
-    for plan in (state.entry, state.exit, state.resting):
-        if plan is not None and plan.order.intent_id == fill.intent_id:
-            plan.acknowledged = True
-            plan.filled += fill.shares - (abs(before.signed_shares) if before else 0)
-            plan.value_usd += fill.shares * fill.price_usd - (
-                abs(before.signed_shares) * before.price_usd if before else 0.0
-            )
+    plan = _plan_of(state, fill)
+    if plan is not None:
+        plan.acknowledged = True
+        plan.filled += fill.shares - (abs(before.signed_shares) if before else 0)
+        plan.value_usd += fill.shares * fill.price_usd - (
+            abs(before.signed_shares) * before.price_usd if before else 0.0
+        )
+
+
+def _plan_of(state: State, fill: Fill) -> Plan | None:
+    return next((plan for plan in plans(state) if plan.order.intent_id == fill.intent_id), None)
 
 
 def _note_broker_stop(state: State, now: Now, fill: Fill) -> None:

@@ -37,7 +37,7 @@ PRICE_UNKNOWN_USD = 1.0  # an order is noted at a price; of one at market nothin
 
 
 def take_plan(state: State, now: Now, order: Order) -> None:
-    plan = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns)
+    plan = Plan(order=order, asked_host_ns=now.host_ns)
     if order.purpose == "EXIT":
         state.exit = plan
         key = f"{order.day:%Y%m%d}"
@@ -56,7 +56,7 @@ def forget_preview(state: State) -> None:
 
 
 def take_stop(state: State, now: Now, order: Order) -> None:
-    state.resting = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns)
+    state.resting = Plan(order=order, asked_host_ns=now.host_ns)
     _count_stop(state, order.intent_id)
 
 
@@ -130,7 +130,7 @@ def _take_guard(state: State, now: Now, news: OrderUpdate) -> None:
         price_usd=noted_price(state) or news.average_usd or PRICE_UNKNOWN_USD,
         deadline_ns=session.close_ns,
     )
-    plan = Plan(order=order, asked_host_ns=now.host_ns, asked_ns=now.market_ns, direct=True)
+    plan = Plan(order=order, asked_host_ns=now.host_ns, direct=True)
     plan.filled, plan.value_usd = ledger.sold_by(state, news.intent_id)
     state.exit = plan
     if not state.stop_fired:

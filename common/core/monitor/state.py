@@ -83,7 +83,6 @@ class Plan(Struct):
 
     order: Order
     asked_host_ns: int
-    asked_ns: int
     leverage: float = 0.0
     equity_usd: float = 0.0
     status: OrderStatus = "PendingSubmit"
@@ -95,6 +94,8 @@ class Plan(Struct):
     direct: bool = False
     again: bool = False
     cancelling: bool = False
+    recounted: bool = False
+    """The broker's share count was believed since it was asked for: it may hold fills of it."""
     ended_host_ns: int = 0
     """When its last status was heard."""
 
@@ -202,6 +203,11 @@ class State(Struct):
 
 def start(settings: Settings) -> State:
     return State(settings=settings)
+
+
+def plans(state: State) -> list[Plan]:
+    """The orders of ours that are followed."""
+    return [plan for plan in (state.entry, state.exit, state.resting) if plan is not None]
 
 
 def profit_usd(state: State, mark_usd: float) -> float:
