@@ -8,7 +8,7 @@ from tests.oracle.averages import Side
 from tests.oracle.facts import SECOND_NS, Placed
 from tests.oracle.orders import Key
 from tests.oracle.sessions import Session
-from tests.oracle.stop import Baseline
+from tests.oracle.stop import APART_NS, JITTER_NS, Baseline, Samples
 
 ENTRY_FROM_NS = 300 * SECOND_NS  # before the close
 ENTRY_UNTIL_NS = 60 * SECOND_NS
@@ -46,6 +46,9 @@ class Day:
     sold: bool = False
     due_for_entry: bool = False
     entries: list[Placed] = field(default_factory=list)
+    must: Samples = field(default_factory=lambda: Samples(APART_NS + JITTER_NS))
+    may: Samples = field(default_factory=lambda: Samples(APART_NS - JITTER_NS))
+    """By these samples an honest stop must fire, by those it may."""
 
     @property
     def entry_from_ns(self) -> int:

@@ -17,7 +17,7 @@ from tests.oracle.frames import read
 from tests.oracle.ledger import Ledger
 from tests.oracle.orders import Key, Orders
 from tests.oracle.sessions import Session, new_york_day, sessions_between
-from tests.oracle.stop import Baseline, Quotes
+from tests.oracle.stop import Baseline, Quote, Quotes
 from tests.oracle.verdict import Figures, Verdict, Violation
 
 LEVERAGE_MAX = 3.75 * 1.01  # the largest tier, and what a price may do on the way
@@ -241,23 +241,46 @@ class Judge:
             return
         if day.baseline is None:
             day.baseline = Baseline(cash_usd + shares * quote.last)
-        marks = (quote.mid, quote.last)
-        if day.baseline.possibly_broken(*(cash_usd + shares * mark for mark in marks)):
+        if not math.isnan(quote.mid):
+            day.must.denied()
+            day.may.denied()
+            marks = (quote.mid, quote.last)
+            if day.baseline.possibly_broken(*(cash_usd + shares * mark for mark in marks)):
+                day.stop_may_fire = True
+            if day.baseline.truly_broken(quote, cash_usd, shares):
+                self._on_breach(day, tick)
+        elif isinstance(tick, f.PriceSaid):
+            self._on_lone_print(day, tick, quote, cash_usd + shares * quote.last)
+
+    def _on_lone_print(self, day: Day, tick: f.PriceSaid, quote: Quote, equity_usd: float) -> None:
+        """Beside no mid; at the very end one is enough."""
+        assert day.baseline is not None
+        surely, possibly = day.baseline.beyond_doubt(equity_usd), day.baseline.possibly_broken
+        if day.must.printed(tick.ns, broken=surely and not quote.jumped):
+            self._on_breach(day, tick)
+        last = day.session.close_ns - tick.ns <= ONE_SAMPLE_NS
+        if day.may.printed(tick.ns, broken=possibly(equity_usd)) or (last and possibly(equity_usd)):
             day.stop_may_fire = True
-        if not day.baseline.truly_broken(quote, cash_usd, shares):
-            return
-        if day.breach is None:
-            selling = self._orders.selling
-            day.breach = Breach(tick.ns, tick.host_ns, selling, tick.host_ns if selling else 0)
-            self._breaches.append(day.breach)
-        day.breach.last_host_ns = tick.host_ns
 
     def _on_pnl(self, said: f.PnlSaid) -> None:
         day, shares = self._day, self._ledger.shares
         if day is None or day.baseline is None or shares <= 0 or said.shares != shares:
             return
-        if day.baseline.possibly_broken(self._ledger.cash_usd + said.value_usd):
+        base, equity_usd = day.baseline, self._ledger.cash_usd + said.value_usd
+        if base.possibly_broken(equity_usd):
             day.stop_may_fire = True
+        in_session = day.session.open_ns <= said.ns < day.session.close_ns
+        if not (in_session and math.isnan(self._quotes.newest.mid)):
+            return
+        if day.must.told(said.ns, broken=base.beyond_doubt(equity_usd)):
+            self._on_breach(day, said)
+
+    def _on_breach(self, day: Day, fact: f.Fact) -> None:
+        if day.breach is None:
+            selling = self._orders.selling
+            day.breach = Breach(fact.ns, fact.host_ns, selling, fact.host_ns if selling else 0)
+            self._breaches.append(day.breach)
+        day.breach.last_host_ns = fact.host_ns
 
     def _on_executed(self, execution: f.Executed) -> None:
         corrects = execution.exec_id.rpartition(".")[0] in self._ledger.executions

@@ -11,7 +11,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from tests.oracle.facts import ASK, BID, LAST, OPEN, LastSizeSaid, PriceSaid, QuotesAsked
+from tests.oracle.facts import (
+    ASK,
+    BID,
+    LAST,
+    OPEN,
+    SECOND_NS,
+    LastSizeSaid,
+    PriceSaid,
+    QuotesAsked,
+)
 
 LOSS_FRACTION = 0.02
 TOLERANCE = 0.0005  # of the baseline
@@ -19,6 +28,8 @@ AGREE_FRACTION = 0.001
 JUMP_FRACTION = 0.1
 PRICE_USD_MAX = 1e6
 SPREAD_FRACTION_MAX = 0.001
+APART_NS = SECOND_NS  # two samples that confirm each other
+JITTER_NS = SECOND_NS // 10  # what their ways may differ by
 
 
 @dataclass(slots=True)
@@ -134,16 +145,49 @@ class Baseline:
 
     def truly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
         """Mid and last agree, and by both the loss is beyond doubt."""
-        return (
-            quote.agrees
-            and not quote.jumped
-            and all(
-                cash_usd + shares * mark <= self.least_usd(LOSS_FRACTION, TOLERANCE)
-                for mark in (quote.mid, quote.last)
-            )
-        )
+        equities_usd = (cash_usd + shares * mark for mark in (quote.mid, quote.last))
+        return quote.agrees and not quote.jumped and self.beyond_doubt(*equities_usd)
+
+    def beyond_doubt(self, *equities_usd: float) -> bool:
+        """By each of these the loss is there."""
+        least_usd = self.least_usd(LOSS_FRACTION, TOLERANCE)
+        return all(equity_usd <= least_usd for equity_usd in equities_usd)
 
     def possibly_broken(self, *equities_usd: float) -> bool:
         """By one of these the loss is there, or nearly."""
         most_usd = self.most_usd(LOSS_FRACTION, TOLERANCE)
         return any(equity_usd <= most_usd for equity_usd in equities_usd)
+
+
+@dataclass(slots=True)
+class Samples:
+    """Beside a quote that is too wide for a mid one sample proves nothing; two that are `apart_ns`
+    apart do, with none between them that denies it. A print is a sample, and so is the broker's
+    word on the position's value where no print is as young."""
+
+    apart_ns: int
+    since_ns: int = 0
+    """Of the first of those that say the stop is broken, one after the other; 0 when none does."""
+    printed_ns: int = 0
+
+    def printed(self, ns: int, *, broken: bool) -> bool:
+        """Takes a print; whether the samples now agree that the stop is broken."""
+        self.printed_ns = ns
+        return self._take(ns, broken=broken)
+
+    def told(self, ns: int, *, broken: bool) -> bool:
+        """The same of the broker's own word."""
+        if ns - self.printed_ns < APART_NS + JITTER_NS:
+            return False
+        return self._take(ns, broken=broken)
+
+    def denied(self) -> None:
+        """There is a mid to judge by."""
+        self.since_ns = 0
+
+    def _take(self, ns: int, *, broken: bool) -> bool:
+        if not broken:
+            self.since_ns = 0
+        else:
+            self.since_ns = self.since_ns or ns
+        return broken and ns - self.since_ns >= self.apart_ns

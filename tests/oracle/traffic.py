@@ -82,9 +82,9 @@ class Traffic:
         asked = [*contract, 0, "", "1 day", "5 Y", 1, "TRADES", 1, 0, ""]
         return self.frame(FEED, "in", 20, BARS_REQUEST, *asked)
 
-    def quote(self, price: float, last: float | None = None) -> Traffic:
-        """A complete quote a cent wide on each side; `last` when it differs."""
-        for kind, value in ((1, price - 0.01), (2, price + 0.01), (4, last or price)):
+    def quote(self, price: float, last: float | None = None, half_usd: float = 0.01) -> Traffic:
+        """A complete quote `half_usd` wide on each side; `last` when it differs."""
+        for kind, value in ((1, price - half_usd), (2, price + half_usd), (4, last or price)):
             self.frame(FEED, "out", 1, 6, SMH_REQUEST, kind, f"{value:.2f}", 100, 0)
         return self.frame(FEED, "out", 2, 6, SMH_REQUEST, 5, 100)
 

@@ -50,6 +50,25 @@ class Fall:
     hold_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """Few who trade: quotes `fraction` of the price wide that move on, and a print now and then, of
+    which one in four is `odd` (a fraction) off and stands until the next."""
+
+    from_ns: int
+    fraction: float
+    print_every_ns: int
+    odd: float
+
+    def printed_ns(self, ts_ns: int) -> int:
+        """When the newest print before `ts_ns` was."""
+        return ts_ns - (ts_ns - self.from_ns) % self.print_every_ns
+
+    def off(self, printed_ns: int) -> float:
+        number = (printed_ns - self.from_ns) // self.print_every_ns
+        return self.odd if number % 4 == 3 else 0.0
+
+
 @dataclass(slots=True)
 class SessionPrices:
     times: SessionTimes
@@ -82,6 +101,7 @@ class SimMarket:
         if sessions_count > 1 and chance.random() < 0.06:
             self.split = (self.sessions[1].date, chance.choice((2.0, 3.0)))
         self.vix = chance.choice((11.5, 12.6, 13.4, 18.0, 30.0))
+        self.wide: Wide | None = None
         self._draw_history(chance)
         self.days: dict[date, SessionPrices] = {}
         price = self._closes[-1][1]
@@ -190,8 +210,18 @@ class SimMarket:
             at_ns -= at_ns % (SECOND_NS // 4)
             at_ns = max(at_ns, day.times.open_ns)
             price, wide = day.price(at_ns) + self._cents(at_ns), 0.01
+            if self.wide is not None:
+                return self._wide_tick(day, self.wide, at_ns, price)
         price = round(price, 2)
         return Tick(at_ns, round(price - wide, 2), round(price + wide, 2), price, 4000, 4000, 100)
+
+    def _wide_tick(self, day: SessionPrices, wide: Wide, at_ns: int, middle_usd: float) -> Tick:
+        """Both sides follow the market; the last print stays where it was."""
+        printed_ns = max(wide.printed_ns(at_ns), day.times.open_ns)
+        last_usd = day.price(printed_ns) * (1 + wide.off(printed_ns)) + self._cents(printed_ns)
+        half_usd = middle_usd * wide.fraction / 2
+        bid, ask = round(middle_usd - half_usd, 2), round(middle_usd + half_usd, 2)
+        return Tick(at_ns, bid, ask, round(last_usd, 2), 4000, 4000, 100)
 
     def path(self, symbol: str, after_ns: int, until_ns: int) -> list[Tick]:
         day = self._day_at(until_ns)

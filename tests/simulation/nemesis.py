@@ -19,6 +19,7 @@ from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
 from tests.simulation.process import Process
 from tests.simulation.question_faults import QUESTIONS
+from tests.simulation.quote_faults import QUOTES
 from tests.simulation.standby import TAKEOVER_S
 from tests.simulation.timeline import Act, seconds
 from tests.simulation.tws_faults import TWS
@@ -30,10 +31,21 @@ NEVER_NS = 1 << 62
 RESTART_S = (0.8, 2.0)
 CALM_S = 2.0
 FIRST = {**MACHINE, **TWS, **MARKET}
-LATER: dict[str, tuple[float, dict[str, Fault]]] = {"questions": (0.2, QUESTIONS)}
-"""By name: the share of runs that meet one of these too. Each is drawn for itself, so that a new
-table leaves the other runs of all seeds, the kept ones among them, as they were."""
-FAULTS = FIRST | {name: fault for _, table in LATER.values() for name, fault in table.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A table of faults that came later: the share of runs that meet one of it. Each is drawn for
+    itself, so that a new one leaves all other runs, of kept seeds too, as they were."""
+
+    faults: dict[str, Fault]
+    share: float
+    at_falls: bool = False
+    """It begins about when a fall does, if there is one."""
+
+
+LATER = {"questions": Later(QUESTIONS, 0.2), "quotes": Later(QUOTES, 0.15, at_falls=True)}
+FAULTS = FIRST | {name: fault for later in LATER.values() for name, fault in later.faults.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +74,11 @@ class Nemesis:
         anchors = [ns for ns in self._anchors() if ns > self.world.start_ns + 8 * SECOND_NS]
         count = self.chance.choices((0, 1, 2, 3, 4), (4, 26, 34, 24, 12))[0]
         self._plan(self.chance, anchors, FIRST, count)
-        for name, (share, table) in LATER.items():
+        for name, later in LATER.items():
             chance = Random(f"{self.world.seed} {name}")
-            if chance.random() < share:
-                self._plan(chance, anchors, table, 1)
+            if chance.random() < later.share:
+                falls = list(self._at_falls(chance)) if later.at_falls else []
+                self._plan(chance, falls or anchors, later.faults, 1)
         self.waiting.sort(key=lambda planned: planned.market_ns)
 
     def _plan(
@@ -92,6 +105,12 @@ class Nemesis:
                 yield near(fall.from_ns, 8, 0)
                 yield near(fall.from_ns, 0, fall.length_s + 2)
                 yield near(fall.from_ns, 0, fall.length_s + 2)
+
+    def _at_falls(self, chance: Random) -> Iterator[int]:
+        for times in self.world.market.sessions:
+            for fall in self.world.market.days[times.date].falls:
+                if fall.from_ns > self.world.start_ns + 20 * SECOND_NS:
+                    yield fall.from_ns - seconds(chance.uniform(-1, 2))
 
     @property
     def next_ns(self) -> int:

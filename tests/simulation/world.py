@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from common import topology, wire
 from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
@@ -18,7 +19,7 @@ from common.core import orders, outbox, quotes, risk, strategy
 from common.fold import Decider
 from common.journal import newest_file
 from common.messages import Accepted, Alert, Message, RiskState
-from common.settings import Settings, Strategy
+from common.settings import Settings, Stop, Strategy
 from common.tws import messages as tws
 from services.sim_tws.account import PORTFOLIO, REG_T, Account
 from services.sim_tws.market_time import instant_ns
@@ -53,6 +54,10 @@ DECIDERS: dict[str, Decider] = {
 }
 SETTINGS = Settings(strategy=Strategy(history_slow_multiple=1, history_years=1))
 """The real settings; only the history is shorter, a daily fact of 140 bars in place of 1,250."""
+STOP_MONITOR_ALONE = replace(SETTINGS, stop=Stop(resting=False))
+STOP_ALONE = 0.15
+"""Share of runs in which no stop rests at the broker: it would often sell before the stop monitor
+is late."""
 SLOW_DISKS = 0.25
 """Share of runs in which others hear a fact long before it is on its speaker's platter."""
 STANDING_BY = 0.5
@@ -91,7 +96,8 @@ class World:
         self.market = SimMarket(draw, sessions)
         self.start_ns = self._start_ns(draw)
         self.timeline = Timeline(self.start_ns)
-        self.settings = SETTINGS
+        alone = script.faults and Random(f"{seed} settings").random() < STOP_ALONE
+        self.settings = STOP_MONITOR_ALONE if alone else SETTINGS
         margin = REG_T if draw.random() < 0.1 else PORTFOLIO
         self.account = Account(ACCOUNT, 1_000_000.0, margin, draw.choice((0.15, 0.15, 0.3)))
         self.tws = SimTws(self.timeline, self.market, Random(f"{seed} tws"), self.account)
