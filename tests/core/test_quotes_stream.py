@@ -49,6 +49,15 @@ def test_where_live_data_is_not_permitted_delayed_data_is_taken(number: int) -> 
     assert not feed(play).problem
 
 
+def test_a_subscription_without_any_answer_is_made_again_whatever_the_hour() -> None:
+    """Found by the simulation: over night it waited for the open, and for half a minute of it."""
+    play = FeedPlay(kind=None, start_ns=ns(MONDAY, 5))
+    assert subscribed(play.tick(after_s=59)) == []
+    assert subscribed(play.tick(after_s=2)) == [(SMH, True), (VIX, True)]
+    quiet = FeedPlay(start_ns=ns(MONDAY, 5))
+    assert subscribed(quiet.tick(after_s=3600)) == [], "answered, and nobody trades at that hour"
+
+
 def test_that_delayed_data_is_shown_is_no_problem() -> None:
     play = FeedPlay(kind="delayed")
     play.hear(code(10167))

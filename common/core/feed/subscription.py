@@ -26,7 +26,7 @@ COMPETING = 10197
 DATA_LOST, DATA_KEPT = 1101, 1102  # the link between TWS and IB is back
 FARM_BROKEN, FARM_OK = 2103, 2104
 
-RETRY_S = 60.0  # after a refusal, market time
+RETRY_S = 60.0  # after a refusal, or without an answer, market time
 DOUBT_S = 5.0  # for ticks to come back after a data farm did
 OPENING_S = 30.0  # after a quiet morning silence counts from then on
 
@@ -98,7 +98,7 @@ class Subscription(Struct):
         asked = self.asked or now
         if self.doubted is not None and late(self.doubted, now, DOUBT_S):
             return True
-        if self.problem:
+        if self.problem or not self.answered:
             return late(asked, now, RETRY_S)
         quiet = late(asked, now, self.quiet_s_max) and self.stale(now, self.quiet_s_max)
         return quiet and session_age_s > OPENING_S
