@@ -192,7 +192,10 @@ def _answered_in_time(world: World, breach: Breach) -> None:
     for from_ns, to_ns in _excuses(world):
         if from_ns < allowed_ns and to_ns > began_ns - RECOVERY_NS:
             allowed_ns = max(allowed_ns, to_ns + RECOVERY_NS)
-    alarmed = any(began_ns <= ns <= allowed_ns for ns in world.alarms_ns)
+    told_ns = allowed_ns
+    if allowed_ns > began_ns + HEALTHY_NS:  # BREACHED is said after ten seconds
+        told_ns = max(allowed_ns, began_ns + RECOVERY_NS + HEALTHY_NS)
+    alarmed = any(began_ns <= ns <= told_ns for ns in world.alarms_ns)
     closes_ns = next(t.close_ns for t in world.market.sessions if breach.ns < t.close_ns)
     world.stop_host_ns.append(ended_ns - began_ns)
     shut = closes_ns - breach.ns < LAST_MOMENTS_NS
