@@ -9,7 +9,7 @@ KEPT: dict[int, str] = {
     52138: "a clock set ahead over the open: the oracle knew no baseline from before it",
     3101: "a gateway started while TWS had no link to IB never asked for its instrument again",
     63121: "account values that were not told after a reconnect were not asked for again: no entry",
-    65401: "prices asked for after the close, without an answer: not asked for again until the open",
-    66474: "an alarm that the broker has not acknowledged an exit comes after ten seconds: the judge",
+    65401: "prices asked for after the close in vain were not asked for again until the open",
+    66474: "an alarm on an exit without an answer comes after ten seconds: the judge",
 }
 """The seed, and what it found: in the system, or in its judge."""
