@@ -43,8 +43,8 @@ test: $(READY) ## all tests: no network, no real TWS
 simulate: $(READY) ## the whole system from seeds, faults and all: SEEDS=10000 FIRST=0
 	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),10000) --first $(or $(FIRST),0)
 
-crash-points: $(READY) ## a kill at every point of a reference day, then at PAIRS=1000 pairs of them
-	$(BIN)/python -m tests.simulation --crash-points --pairs $(or $(PAIRS),1000)
+crash-points: $(READY) ## a kill at every point of a reference day, then at PAIRS=1000 pairs (or all) from FIRST=0 on
+	$(BIN)/python -m tests.simulation --crash-points --pairs $(or $(PAIRS),1000) --first $(or $(FIRST),0)
 
 check: $(READY) ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -2,7 +2,9 @@
 
 --seed N [--trace]           one run; with --trace its story
 --seeds N [--first M]        many, on all cores; exit 1 when one fails
---crash-points [--pairs N]   a kill at each point of a reference day, then at N pairs of them
+--crash-points               a kill at each point of a reference day,
+    [--pairs N [--first M]]  then at N pairs of them (all: at every pair), from the M-th on
+--kill POINT [--kill POINT]  one such run, as the above names it; [--standby] [--trace]
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 
-from tests.simulation import campaign, crash_points
+from tests.simulation import branching, campaign, crash_points, reference_day
 
 
 def main() -> int:
@@ -26,10 +28,18 @@ def main() -> int:
     arguments.add_argument("--first", type=int, default=0)
     arguments.add_argument("--workers", type=int, default=0, help="processes; 0: one a core")
     arguments.add_argument("--crash-points", action="store_true")
-    arguments.add_argument("--pairs", type=int, default=0)
+    arguments.add_argument("--pairs", type=pairs, default=0)
+    arguments.add_argument("--kill", type=reference_day.point, action="append", metavar="POINT")
+    arguments.add_argument("--standby", action="store_true")
     asked = arguments.parse_args()
     if asked.crash_points:
-        return say(crash_points.run(asked.pairs)) > 1
+        return say(crash_points.run(asked.pairs, asked.first, asked.workers)) > 1
+    if asked.kill:
+        campaign.quiet()
+        plan = branching.Plan(tuple(asked.kill), asked.standby)
+        played, story = branching.alone(plan, trace=asked.trace)
+        say([*story, f"{plan}: {'; '.join(played.failures) or 'every promise kept'}", played.story])
+        return bool(played.failures)
     if asked.seeds:
         tally = campaign.run(asked.first, asked.seeds, asked.workers)
         say(campaign.report(tally))
@@ -41,6 +51,11 @@ def main() -> int:
     say(world.trace or ())
     say([f"seed {world.seed}: {'; '.join(world.failures) or 'every promise kept'}", world.hash()])
     return bool(world.failures)
+
+
+def pairs(words: str) -> int:
+    """How many."""
+    return sys.maxsize if words == "all" else int(words)
 
 
 def say(lines: Iterable[str]) -> int:

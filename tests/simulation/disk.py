@@ -43,14 +43,16 @@ class SimDisk:
         self.short_writes = False
         self.torn_at = 0
         """How much of the write that a kill cuts is there, bytes."""
+        self.changes = 0
+        """How often something here changed that outlives the process."""
 
     # --- what a journal asks -------------------------------------------------------------------
 
     def make_folder(self, folder: Path) -> None:
         """Folders need no making here."""
 
-    def names(self, folder: Path) -> list[str]:
-        return [path.name for path in self.files if path.parent == folder]
+    def names(self, folder: Path) -> list[str]:  # noqa: ARG002 (one folder a disk)
+        return [path.name for path in self.files]
 
     def read(self, path: Path, inode: int, start: int) -> tuple[int, int, bytes]:
         file = self.files[path]
@@ -62,6 +64,7 @@ class SimDisk:
         return None if file is None else len(file.data) + file.reserved
 
     def create(self, path: Path) -> int:
+        self.changes += 1
         self._inodes += 1
         file = self.files[path] = File(self._inodes)
         return self._descriptor(file)
@@ -71,6 +74,7 @@ class SimDisk:
 
     def write(self, fd: int, data: bytes) -> int:
         self._point("before-write", data)
+        self.changes += 1
         file = self._open[fd]
         if self.room_bytes is not None and self.room_bytes < len(data):
             if not self.short_writes:
@@ -87,11 +91,13 @@ class SimDisk:
         return len(data)
 
     def truncate(self, fd: int, length: int) -> None:
+        self.changes += 1
         file = self._open[fd]
         del file.data[length:]
         file.durable = min(file.durable, length)
 
     def allocate(self, fd: int, length: int) -> None:
+        self.changes += 1
         if self.room_bytes is not None:
             if self.room_bytes < length:
                 raise OSError(errno.ENOSPC, "no space left on device")
@@ -99,6 +105,7 @@ class SimDisk:
         self._open[fd].reserved = length
 
     def sync(self, fd: int) -> None:
+        self.changes += 1
         if self.sync_fails:
             self.sync_fails = False
             raise OSError(errno.EIO, "input/output error")
@@ -110,14 +117,17 @@ class SimDisk:
         del self._open[fd]
 
     def rename(self, old: Path, new: Path) -> None:
+        self.changes += 1
         self.files[new] = self.files.pop(old)
 
     def delete(self, path: Path) -> None:
+        self.changes += 1
         file = self.files.pop(path, None)
         if file is not None and self.room_bytes is not None:
             self.room_bytes += file.reserved
 
     def sync_folder(self, folder: Path) -> None:  # noqa: ARG002 (one folder a disk)
+        self.changes += 1
         self._named = dict(self.files)
 
     @property

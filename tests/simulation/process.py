@@ -29,6 +29,7 @@ DISK_NS = seconds(5)
 FREE_MB = 10_000.0
 BUILD = "simulated"
 PERSON = b"trader 1"
+Place = tuple[str, int, int]
 _FIRST = {"command": 0, "answer": 1, "tws": 2, "fact": 3}
 
 
@@ -65,6 +66,7 @@ class Process:
         self.disk = SimDisk(partial(world.point, self))
         self.up = self.paused = self.busy = self._syncing = False
         self.lives = 0
+        self._deeds = 0
         self.engine: Engine = None  # type: ignore[assignment] # set by every start
         self.hands: Hands | None = None
         self._inbox: list[tuple[int, int, int, str, bytes, Any]] = []
@@ -128,6 +130,12 @@ class Process:
         """Host time since `busy` last changed."""
         return self.world.timeline.host_ns - self._busy_ns
 
+    @property
+    def place(self) -> Place:
+        """Where it stands among its deeds: between two with the same place nothing has come to
+        pass that outlives it, and so a kill at the one leaves what a kill at the other leaves."""
+        return self.name, self._deeds, self.disk.changes
+
     # --- the driver's loop ---------------------------------------------------------------------
 
     def deliver(self, at_ns: int, kind: str, peer: bytes, frame: Any) -> None:
@@ -190,6 +198,7 @@ class Process:
         self._wake_at(min(self._inbox[0][0], tick_ns) if self._inbox else tick_ns)
 
     def _guarded(self, work: Act) -> None:
+        self._deeds += 1  # others had their turn
         try:
             work()
         except Killed:
@@ -204,18 +213,21 @@ class Process:
 
     def say(self, frame: bytes) -> None:
         self.world.point(self, "before-say", frame)
+        self._deeds += 1
         self.world.said(self, frame)
         self.world.bus.say(self.name, frame)
         self.world.point(self, "after-say", frame)
 
     def ask(self, answerer: str, frame: bytes) -> bool:
         self.world.point(self, "before-ask", frame)
+        self._deeds += 1
         sent = self.world.bus.ask(self.name, answerer, frame)
         self.world.point(self, "after-ask", frame)
         return sent
 
     def answer(self, peer: bytes, frame: bytes) -> bool:
         self.world.point(self, "before-answer", frame)
+        self._deeds += 1
         sent = self.world.bus.answer(self.name, peer, frame)
         if peer == PERSON:
             self.world.answered(self, frame)
@@ -223,6 +235,7 @@ class Process:
         return sent
 
     def perform(self, effect: Message) -> None:
+        self._deeds += 1
         self.world.performed(self, effect)
         if self.hands is None:
             raise TypeError(f"{type(effect).__name__} needs an edge")
@@ -257,4 +270,4 @@ class Process:
             act()
 
 
-__all__ = ["SECOND_NS", "Killed", "Process", "Surroundings"]
+__all__ = ["SECOND_NS", "Killed", "Place", "Process", "Surroundings"]

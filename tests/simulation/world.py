@@ -266,7 +266,7 @@ class World:
 
     def point(self, process: Process, kind: str, data: bytes) -> None:
         if self.on_point is not None and process.up and self.on_point(process, kind, data):
-            self.note(f"{process.name} is killed {kind} {_name(kind, data)}")
+            self._tell(f"{process.name} is killed {kind} {_name(kind, data)}")
             raise Killed
 
     def said(self, process: Process, frame: bytes) -> None:
