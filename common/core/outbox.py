@@ -214,7 +214,7 @@ def _due(state: State, now: Now) -> list[Message]:
         if step is not None:
             outputs.append(step)
     own = None if sent else _own_exit(state, now)
-    if own is not None:
+    if own is not None and own not in outputs:
         outputs.append(own)
     preview = state.preview
     if preview is not None:
@@ -226,13 +226,20 @@ def _due(state: State, now: Now) -> list[Message]:
 
 
 def _own_exit(state: State, now: Now) -> Message | None:
-    """The guard's exit, under the limits that hold for every other."""
+    """The guard's exit, under the limits that hold for every other; or the cancel of the stop at
+    the broker that keeps it waiting."""
     if state.session is None or not guard.watches(state.guard):
         return None
     order = guard.due(state.guard, now, state.settings, state.session, _sight(state))
-    if order is None or limits.refusal(state, now, order) or limits.wait(state, now, order):
+    if order is None or limits.refusal(state, now, order):
         return None
-    return _send(state, now, Outbound(order))
+    if not limits.wait(state, now, order):
+        return _send(state, now, Outbound(order))
+    stop = one_cancels_all.live_stop(state)
+    if stop is None or not _may_cancel(state):
+        return None
+    due = one_cancels_all.cancel_due(state, now, stop, exit_waits=True)
+    return tws.SendCancel(order_id=stop.order_id) if due else None
 
 
 def _sight(state: State) -> guard.Sight:

@@ -290,6 +290,7 @@ class Broker:
         if refusal is None and switches.reject_outside_hours:
             refusal = checks.closed_refusal(ticket, self.tape, self.now_ns)
         used_up = self.books.group_is_used_up(ticket.oca_group)
+        used_up = used_up or (switches.refuse_group_joins and bool(self.books.group(order)))
         refusal = refusal or checks.group_refusal(ticket, used_up=used_up)
         return refusal or checks.crowd_refusal(ticket, live) or self._margin_refusal(order, live)
 

@@ -73,6 +73,8 @@ _TABLE = [
           act.reject, {"code": 201, "text": "", "count": 1}),
     Fault("reject-kid", "orders are refused for a missing key information document",
           act.reject_kid, {"count": 1}),
+    _switch("refuse-group-joins", "an order is refused in a one-cancels-all group that has another",
+            "refuse_group_joins"),
     _switch("reject-outside-hours", "orders outside hours are refused instead of held",
             "reject_outside_hours"),
     Fault("tif-preset", "each order brings notice 10349 and works on", act.tif_preset, ON),

@@ -287,6 +287,21 @@ def test_it_excludes_the_stop_that_rests_at_the_broker() -> None:
     assert (own.order.intent_id, own.oca_group) == (OWN, rests.oca_group)
 
 
+def test_refused_beside_that_stop_it_has_the_stop_cancelled_and_sells_alone() -> None:
+    play = guarded()
+    stop = play.send(order("STOP"))
+    play.hear(play.opened(stop, "PreSubmitted"))
+    silence(play)
+    prices(play, 99.3, 99.2, 99.1)
+    play.error(201, "Order rejected - reason:not beside another order", play.sent[-1].order_id)
+    prices(play, 99.1, 99.0, 98.9)
+    assert play.newest(tws.SendCancel).order_id == stop.order_id
+    assert len(play.sent) == 2
+    play.hear(play.status(stop, "Cancelled"))
+    prices(play, 98.8)
+    assert (play.sent[-1].order.intent_id, play.sent[-1].oca_group) == (f"{OWN[:-1]}1", "")
+
+
 def test_an_exit_that_ended_unfilled_is_followed_by_the_next() -> None:
     play = guarded()
     silence(play)

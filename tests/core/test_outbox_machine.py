@@ -57,6 +57,8 @@ class ModelTws:
         self.orders: list[Placed] = []
         self.wire: list[tuple[int, tws.SendOrder]] = []
         self.fills: list[tuple[Placed, int]] = []
+        self.takes_joins = True
+        """Whether it takes a second order into a group."""
 
     @property
     def position(self) -> int:
@@ -97,6 +99,8 @@ class ModelTws:
         group = [p for p in self.orders if sent.oca_group and p.sent.oca_group == sent.oca_group]
         if any(p.filled for p in group) or (group and not any(p.live for p in group)):
             return 201  # its group is closed
+        if any(p.live for p in group) and not self.takes_joins:
+            return 201
         self.orders.append(Placed(sent))
         return 0
 
@@ -353,6 +357,7 @@ WALKS, STEPS = 64, 90
 def walks(count: int = WALKS) -> Iterator[SendProtocol]:
     for seed in range(count):
         protocol = SendProtocol(random.Random(seed), stops=seed % 2 == 1)
+        protocol.tws.takes_joins = seed % 4 != 3
         try:
             protocol.walk(STEPS)
         except AssertionError as broken:

@@ -262,6 +262,85 @@ def test_a_stop_of_a_past_session_that_the_books_do_not_know_is_over_at_the_firs
     assert play.newest(OrderBook).working == ()
 
 
+# --- an exit that IB does not take beside the stop ---------------------------------------------
+
+
+def refused_beside() -> tuple[Play, tws.SendOrder]:
+    """A stop at rest, and the first exit in its group refused."""
+    play, stop = rested()
+    leave = play.send(order("EXIT"))
+    assert leave.oca_group == stop.oca_group
+    play.error(201, "Order rejected - reason:not beside another order", leave.order_id)
+    assert play.status_of(leave.order) == "REJECTED"
+    return play, stop
+
+
+def test_after_an_exit_refused_in_the_stops_group_the_next_goes_alone_once_the_stop_is_gone() -> (
+    None
+):
+    play, stop = refused_beside()
+    play.submit(order("EXIT", 2))
+    play.pass_s(1)
+    assert last_cancel(play) == stop.order_id
+    assert play.sent[-1].order.intent_id.endswith("EXIT-1"), "both might sell"
+    play.hear(play.status(stop, "Cancelled"))
+    play.pass_s(0.1, 0.1)
+    assert (play.sent[-1].order.intent_id[-6:], play.sent[-1].oca_group) == ("EXIT-2", "")
+
+
+def test_the_stop_protects_until_the_next_exit_is_due() -> None:
+    play, _ = refused_beside()
+    play.pass_s(60)
+    assert not last_cancel(play)
+
+
+@pytest.mark.parametrize("ended", ["Cancelled", "ApiCancelled"])
+def test_an_exit_that_ib_cancels_in_the_stops_group_is_not_followed_into_it(ended: str) -> None:
+    play, stop = rested()
+    leave = play.send(order("EXIT"))
+    play.hear(play.opened(leave))
+    play.hear(play.status(leave, ended))
+    play.submit(order("EXIT", 2))
+    play.pass_s(1)
+    assert last_cancel(play) == stop.order_id
+    assert play.sent[-1] == leave
+
+
+def test_an_exit_that_never_arrived_says_nothing_of_the_group() -> None:
+    play, stop = rested()
+    leave = play.send(order("EXIT"))
+    play.crash()
+    play.link_up(next_id=leave.order_id + 1)
+    play.hear(tws.ContractKnown(1, "SMH", "NASDAQ"))
+    for _ in range(5):
+        play.books(shares=1000, opened=(play.opened(stop, "PreSubmitted"),))
+        play.pass_s(31)
+        if play.status_of(leave.order) == "ABANDONED":
+            break
+    play.submit(order("EXIT", 2))
+    play.pass_s(0.5)
+    assert play.sent[-1].oca_group == stop.oca_group
+    assert not last_cancel(play)
+
+
+def test_a_stop_that_begins_to_sell_after_the_refusal_is_the_exit_and_is_left_to_it() -> None:
+    play, stop = refused_beside()
+    sold(play, stop, 400, 600)
+    play.submit(order("EXIT", 2, shares=600))
+    play.pass_s(1)
+    assert not last_cancel(play)
+    assert len(play.sent) == 2
+
+
+def test_a_refused_exit_that_lives_after_all_is_never_doubled_by_the_next() -> None:
+    play, _ = refused_beside()
+    play.submit(order("EXIT", 2))
+    play.hear(play.opened(play.sent[-1]))
+    play.pass_s(1)
+    assert play.status_of(order("EXIT", 2)) == "DENIED"
+    assert len(play.sent) == 2
+
+
 # --- what may rest -----------------------------------------------------------------------------
 
 

@@ -317,6 +317,22 @@ def test_reject_outside_hours(raw: Raw, sim: SimThread) -> None:
     assert client.hear("4", f2="2")[4] == "Order rejected - reason:Exchange is closed."
 
 
+def test_refuse_group_joins(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    sim.fault("refuse-group-joins")
+    far = {"kind": "LMT", "limit": "20.0", "oca": "pair", "oca_type": 1}
+    buy(client, 1, **far)
+    client.hear("3", f1="1", f2="Submitted")  # the first of a group is no join
+
+    buy(client, 2, **far)
+
+    assert client.hear("4", f2="2")[3:5] == [
+        "201",
+        "Order rejected - reason:OCA group pair is closed.",
+    ]
+    assert [order.order_id for order in sim.broker.books.live()] == [1]
+
+
 def test_tif_preset(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("tif-preset")

@@ -30,6 +30,7 @@ from common.messages import (
     OrderUpdate,
     PreviewMargin,
     Purpose,
+    Reason,
     Refused,
     Session,
     SubmitOrder,
@@ -158,17 +159,20 @@ class Gateway:
         attempt: int = 1,
         order_type: OrderType = "MKT",
         limit_usd: float | None = None,
+        stop_usd: float | None = None,
     ) -> Order:
         action: Action = "BUY" if purpose == "ENTRY" else "SELL"
+        reasons: dict[Purpose, Reason] = {"ENTRY": "signal", "EXIT": "stop", "STOP": "resting_stop"}
         return Order(
             intent_id=f"20240604-{purpose}-{attempt}",
             day=date(2024, 6, 4),
             purpose=purpose,
-            reason="signal" if purpose == "ENTRY" else "stop",
+            reason=reasons[purpose],
             action=action,
             shares=shares,
-            order_type=order_type,
+            order_type="STP" if purpose == "STOP" else order_type,
             limit_usd=limit_usd,
+            stop_usd=stop_usd,
             outside_rth=False,
             price_usd=limit_usd or 200.0,
             deadline_ns=self.clock.now_ns() + 60 * MINUTE_NS,

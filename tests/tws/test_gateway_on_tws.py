@@ -303,6 +303,31 @@ def test_a_liquidation_is_told_from_an_order_of_ours(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_an_exit_that_ib_refuses_beside_the_stop_is_followed_by_one_without_it(
+    tmp_path: Path,
+) -> None:
+    async def story(w: World) -> None:
+        async with w.gateway() as gateway:
+            await hold(gateway)
+            stop = gateway.order("STOP", 1000, stop_usd=round(gateway.state.price_usd * 0.9, 2))
+            gateway.submit(stop)
+            await gateway.until(lambda: gateway.status(stop) == "PreSubmitted", "the stop at rest")
+            w.tws.fault("refuse-group-joins")
+            beside, alone = (gateway.order("EXIT", 1000, attempt) for attempt in (1, 2))
+            gateway.submit(beside)
+            await gateway.until(lambda: gateway.status(beside) == "REJECTED", "the refusal")
+            assert gateway.status(stop) == "PreSubmitted", "it protects until the next exit is due"
+            gateway.submit(alone)
+            await gateway.until(lambda: gateway.status(alone) == "Filled", "the exit's fill")
+            await gateway.until(lambda: gateway.state.held_at_most == 0, "a flat account")
+            assert gateway.status(stop) == "Cancelled"
+            assert [sent.oca_group for sent in placements(gateway)[2:]] == [
+                placements(gateway)[1].oca_group, ""
+            ]  # fmt: skip
+
+    play(tmp_path, story)
+
+
 def test_a_restart_of_tws_with_its_ids_rolled_back_reuses_none(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         async with w.gateway() as gateway:

@@ -6,7 +6,9 @@ cancels the other, and together they count once. While anything about the stop i
 not acknowledged, unknown, being cancelled, begun to fill, books not compared) they count as a sum,
 so the exit waits until the doubt is over; doubt that time alone would end is ended by cancelling.
 IB closes a group's name with its orders, so nothing joins the group of a stop that is being
-cancelled or whose session is over.
+cancelled or whose session is over. Nor does anything join a group in which an exit has ended while
+the stop lives: IB may not take an exit beside it at all, so the stop is cancelled once the next
+exit waits for it, and that one goes alone.
 """
 
 from __future__ import annotations
@@ -81,11 +83,22 @@ def _joinable(state: State, now: Now, stop: Outbound) -> bool:
     return (
         stop.untouched
         and not stop.cancel_sent
+        and not _spent(state, stop)
         and state.link.healthy
         and state.link.reconciled
         and session is not None
         and stop.order.day == session.day
         and now.market_ns < session.close_ns
+    )
+
+
+def _spent(state: State, stop: Outbound) -> bool:
+    """An exit of the stop's group has ended, most likely refused; one that never arrived says
+    nothing of the group."""
+    return any(
+        out.done and out.status != "ABANDONED" and out.oca_group == stop.oca_group
+        for out in state.orders.values()
+        if out.order.purpose == "EXIT"
     )
 
 
@@ -108,8 +121,9 @@ def excess_s(state: State, now: Now) -> float:
     return seconds_since(now, since_ns) if since_ns else 0.0
 
 
-def cancel_due(state: State, now: Now, out: Outbound) -> bool:
-    """Whether this order is to be cancelled at the broker now.
+def cancel_due(state: State, now: Now, out: Outbound, *, exit_waits: bool = False) -> bool:
+    """Whether this order is to be cancelled at the broker now. `exit_waits`: an exit is due that
+    nobody has asked for, the guard's.
 
     A stop beside which an exit works is left alone: the group cancels it; until then it protects.
     An entry that still works when something halts is new risk, as is the rest of one that is sold.
@@ -122,7 +136,8 @@ def cancel_due(state: State, now: Now, out: Outbound) -> bool:
         oldest = live_stop(state)
         if out is oldest and excess_s(state, now) > EXCESS_S:
             return True
-        if _keeps_an_exit_waiting(state, out):
+        exit_waits = exit_waits or any(o.stage == "PREPARED" for o in _sales(state, out))
+        if exit_waits and _stays_in_the_way(state, out):
             return True
         if any(o.oca_group == out.oca_group for o in _sales(state, out) if o.stage in AT_BROKER):
             return False
@@ -139,10 +154,11 @@ def _sold_after(state: State, entry: Outbound) -> bool:
     )
 
 
-def _keeps_an_exit_waiting(state: State, stop: Outbound) -> bool:
-    """No word comes by itself on an order that is unknown or inactive; on its cancel it does."""
+def _stays_in_the_way(state: State, stop: Outbound) -> bool:
+    """No word comes by itself on an order that is unknown or inactive; on its cancel it does. And
+    no exit is taken in a group that is spent."""
     doubtful = stop.stage == "UNKNOWN" or stop.status == "Inactive"
-    return doubtful and any(out.stage == "PREPARED" for out in _sales(state, stop))
+    return doubtful or (stop.untouched and _spent(state, stop))
 
 
 def _sales(state: State, but: Outbound) -> list[Outbound]:
