@@ -41,15 +41,20 @@ RECONNECT_S = (0.5, 1.0, 2.0, 5.0)
 """Host seconds between attempts, the last one for ever. IB holds an old session for a while."""
 
 PROBE_S = 1.0
-"""Host seconds between time requests, which prove that TWS answers and compare the clocks."""
+"""Host seconds without a byte from TWS until it is asked for a sign of life."""
+
+SIGNS_OF_LIFE = ("reqManagedAccts", "reqIds")
+"""Questions that TWS answers from memory, asked one after the other: of two kinds, so that a rule
+that leaves one of them unanswered makes no living TWS a frozen one."""
+
+CLOCK_QUESTION_S = 5.0
+"""Host seconds between two questions after TWS's time: since build 10.16 it drops, without a word,
+one that comes within a second of the last (users' reports), some Gateways one within four."""
 
 COMPARISONS = 5
 
 OFFSET_NEWS_S = 0.1
 """A clock offset is said again when it has moved by so much."""
-
-FIRST_PROBES_S = 0.2
-"""The first comparisons follow each other fast: no entry before there are five."""
 
 START_PATIENCE_S = 4.0
 """Host seconds after our own start in which a TWS that starts beside us is not called missing."""
@@ -87,7 +92,11 @@ class TwsConnection:
         client_id: int,
         on_event: Callable[[LinkMessage], None],
         prepare: Callable[[Any], None],
+        *,
+        asks_the_time: bool = False,
     ) -> None:
+        """`asks_the_time`: compares the clocks as well. Of a running system one connection alone
+        does: nobody knows whether TWS counts such questions by connection or all together."""
         self._broker = settings.broker
         self._account = settings.account.id
         self._ports = _ports(settings)
@@ -98,8 +107,11 @@ class TwsConnection:
         self._ended: asyncio.Event = asyncio.Event()
         self._end_reason = ""
         self._said_down = ""
-        self._answered = asyncio.Event()
-        self._answer_seconds = 0
+        self._heard = asyncio.Event()
+        self._heard_at_s = 0.0
+        self._asks_the_time = asks_the_time
+        self._time_asked_ns = 0
+        self._offsets_s: deque[float] = deque(maxlen=COMPARISONS)
         self._said_offset_s: float | None = None
         self._sent_at: deque[float] = deque()
         self.ib: Any = Library()
@@ -170,7 +182,7 @@ class TwsConnection:
         self._end_reason = ""
         ib = self.ib = Library()
         ib.client.decoder.logger = _Unread(self._on_event)
-        ib.client.conn.hasData += lambda _data: self._bound(ib)
+        ib.client.conn.hasData += lambda _data: self._bytes_came(ib)
         self._sent_at.clear()
         self._count_requests(ib)
         ib.wrapper.clientId = self._client_id
@@ -215,8 +227,12 @@ class TwsConnection:
         log.info("connected to port %d, server version %d", port, ib.client.serverVersion())
         self._on_event(LinkUp(port, _as_code(ib.client.serverVersion()), accounts, next_order_id))
 
-    def _bound(self, ib: Any) -> None:
-        """Gives up a stream whose next message would be endless: it can only be a broken one."""
+    def _bytes_came(self, ib: Any) -> None:
+        """A sign of life; but a stream whose next message would be endless can only be a broken
+        one, and is given up."""
+        if ib is self.ib:
+            self._heard_at_s = time.monotonic()
+            self._heard.set()
         held = ib.client._data
         announced = int.from_bytes(held[:4], "big") if len(held) >= 4 else 0
         if announced > FRAME_BYTES_MAX and ib is self.ib:
@@ -233,52 +249,65 @@ class TwsConnection:
         ib.client.sendMsg = counted
 
     async def _watch(self) -> None:
-        """Asks for TWS's time until the connection ends, by itself or as frozen."""
-        silences = 0
-        self._said_offset_s = None
-        offsets_s: deque[float] = deque(maxlen=COMPARISONS)
-        while not self._ended.is_set():
-            self._answered.clear()
-            sent_ns = self._clock.now_ns()
-            self.ib.client.reqCurrentTime()
-            if await self._answer_within(self._broker.frozen_after_s):
-                if silences == 0:  # an answer after a silence may belong to the earlier question
-                    heard_ns = self._clock.now_ns()
-                    offsets_s.append(clock_offset_s(sent_ns, heard_ns, self._answer_seconds))
-                    self._say_offset(heard_ns, offsets_s)
-                silences = 0
-                enough = len(offsets_s) == COMPARISONS
-                await self._pause(PROBE_S if enough else FIRST_PROBES_S)
-            elif not self._ended.is_set():
-                silences += 1
-                if silences == 2:
+        """Until the connection ends, by itself or as frozen."""
+        clocks = asyncio.ensure_future(self._compare_clocks())
+        try:
+            while not self._ended.is_set():
+                quiet_s = time.monotonic() - self._heard_at_s
+                if quiet_s < PROBE_S:
+                    await self._pause(PROBE_S - quiet_s)
+                elif not await self._alive() and not self._ended.is_set():
                     self._end(
-                        f"TWS is frozen: no answer to two time requests within "
+                        f"TWS is frozen: no answer to two questions within "
                         f"{self._broker.frozen_after_s:g} s each"
                     )
+        finally:
+            clocks.cancel()
         self._close()
         self._say_down(self._end_reason or "the connection was closed", listening=False)
 
-    def _say_offset(self, heard_ns: int, offsets_s: deque[float]) -> None:
-        median_s = statistics.median(offsets_s)
+    async def _alive(self) -> bool:
+        """Whether TWS says anything at all when it is asked twice."""
+        for question in SIGNS_OF_LIFE:
+            if self._ended.is_set():
+                break
+            self._heard.clear()
+            arguments = (1,) if question == "reqIds" else ()
+            getattr(self.ib.client, question)(*arguments)
+            if await self._heard_within(self._broker.frozen_after_s):
+                return True
+        return False
+
+    async def _compare_clocks(self) -> None:
+        self._said_offset_s = None
+        self._offsets_s.clear()
+        while self._asks_the_time and not self._ended.is_set():
+            self._time_asked_ns = self._clock.now_ns()
+            self.ib.client.reqCurrentTime()
+            await self._pause(CLOCK_QUESTION_S)
+
+    def _time_answered(self, seconds: int) -> None:
+        """Each counts for the newest question: so late an answer that it is not, makes our clock
+        seem ahead, and the median forgets it."""
+        heard_ns = self._clock.now_ns()
+        self._offsets_s.append(clock_offset_s(self._time_asked_ns, heard_ns, seconds))
+        median_s = statistics.median(self._offsets_s)
         offset_s = round(max(-OFFSET_S_MAX, min(OFFSET_S_MAX, median_s)), 3)
         said_s = self._said_offset_s
-        if len(offsets_s) < COMPARISONS:
-            return
         if said_s is None or abs(offset_s - said_s) >= OFFSET_NEWS_S:
             self._said_offset_s = offset_s
             self._on_event(ClockCompared(heard_ns, offset_s))
 
-    async def _answer_within(self, timeout_s: float) -> bool:
-        answered = asyncio.ensure_future(self._answered.wait())
+    async def _heard_within(self, timeout_s: float) -> bool:
+        heard = asyncio.ensure_future(self._heard.wait())
         ended = asyncio.ensure_future(self._ended.wait())
         try:
             await asyncio.wait(
-                {answered, ended}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+                {heard, ended}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
-            return answered.done()
+            return self._heard.is_set()  # even where the time ran out while we were held up
         finally:
-            answered.cancel()
+            heard.cancel()
             ended.cancel()
 
     async def _pause(self, pause_s: float) -> None:
@@ -287,10 +316,6 @@ class TwsConnection:
             await asyncio.wait_for(self._ended.wait(), pause_s)
         except TimeoutError:
             return
-
-    def _time_answered(self, seconds: int) -> None:
-        self._answer_seconds = seconds
-        self._answered.set()
 
     def _end(self, reason: str) -> None:
         self._end_reason = self._end_reason or reason

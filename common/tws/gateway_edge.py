@@ -64,8 +64,9 @@ class GatewayEdge:
         self._hear = hear
         self._said: deque[Message] = deque()
         self._connection = TwsConnection(
-            settings, clock, settings.broker.orders_client_id, self._on_link, self._prepare
-        )
+            settings, clock, settings.broker.orders_client_id, self._on_link, self._prepare,
+            asks_the_time=True,
+        )  # fmt: skip
         self._running: asyncio.Task[None] | None = None
         self._subscribing: asyncio.Task[None] | None = None
         self._effects: dict[type[Message], Callable[[Any], None]] = {

@@ -84,7 +84,7 @@ class PastBars:
         self._tws_s = 0
         client_id = CLIENT_IDS[os.getpid() % len(CLIENT_IDS)]
         self._connection = TwsConnection(
-            settings, WallClock(), client_id, self._hear, self._prepare
+            settings, WallClock(), client_id, self._hear, self._prepare, asks_the_time=True
         )
         self._questions = Questions(self._connection, ANSWER_S)
         self._running: asyncio.Future[None] | None = None

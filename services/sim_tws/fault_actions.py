@@ -151,6 +151,11 @@ def withhold(server: Server, args: Args) -> None:
         server.switches.withheld.discard(number)
 
 
+def clock_questions(server: Server, args: Args) -> None:
+    server.switches.time_spacing_s = args["host_seconds"]
+    server.switches.time_spacing_shared = args["shared"]
+
+
 def clock_skew(server: Server, args: Args) -> None:
     server.switches.time_skew_s = args["seconds"]
 

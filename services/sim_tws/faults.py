@@ -64,6 +64,8 @@ _TABLE = [
           act.withhold, {"message": "openOrderEnd", "on": True}),
     _switch("pace-requests", "requests over 50 a second wait instead of error 100",
             "pace_requests"),
+    Fault("clock-questions", "reqCurrentTime is not answered so soon after the last, of any client",
+          act.clock_questions, {"host_seconds": 4.0, "shared": True}),
     Fault("clock-skew", "reqCurrentTime answers this many seconds ahead",
           act.clock_skew, {"seconds": 5}),
     _switch("read-only", "the API is read-only: orders get 321, completed orders no answer",

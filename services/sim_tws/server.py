@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from common.clock import Clock, Progress, host_ns
+from common.clock import SECOND_NS, Clock, Progress, host_ns
 from services.sim_tws import replies, requests
 from services.sim_tws.account_desk import AccountDesk
 from services.sim_tws.announcer import Encode
@@ -63,6 +63,7 @@ class Server:
         self._state_file = state_file
         self._progress = progress
         self._connections = 0
+        self._time_asked_ns: dict[int, int] = {}  # host time, by connection number; 0 for all
         self._listener: asyncio.Server | None = None
         self._address: tuple[str, int] = ("127.0.0.1", 0)
         self.orders = OrderDesk(broker)
@@ -152,6 +153,7 @@ class Server:
 
     def closed(self, session: Session) -> None:
         self.sessions.pop(session.number, None)
+        self._time_asked_ns.pop(session.number, None)
         self.record(session, "close", b"")
 
     def start_client(self, session: Session, client_id: int) -> None:
@@ -284,8 +286,13 @@ class Server:
         session.send(replies.managed_accounts(self.broker.account_ids))
 
     def _current_time(self, session: Session, _request: requests.CurrentTime) -> None:
-        epoch_s = self.broker.now_ns // 1_000_000_000
-        session.send(replies.current_time(epoch_s + self.switches.time_skew_s))
+        switches = self.switches
+        asker = 0 if switches.time_spacing_shared else session.number
+        last_ns, self._time_asked_ns[asker] = self._time_asked_ns.get(asker), host_ns()
+        if last_ns is not None and host_ns() - last_ns < switches.time_spacing_s * SECOND_NS:
+            return
+        epoch_s = self.broker.now_ns // SECOND_NS
+        session.send(replies.current_time(epoch_s + switches.time_skew_s))
 
     def _unsupported(self, session: Session, request: requests.Unsupported) -> None:
         session.error(

@@ -22,6 +22,8 @@ class Switches:
     reorder_status: bool = False
     pace_requests: bool = False
     time_skew_s: int = 0
+    time_spacing_s: float = 4.0  # a question after the time so soon after the last stays unanswered
+    time_spacing_shared: bool = False  # whoever asked last
     # Orders
     reject_code: int = 0
     reject_text: str = ""

@@ -29,8 +29,9 @@ from tests.sim_tws.market.data_folder import daily_lines, sessions, write_folder
 
 DAYS = [session.date for session in sessions()]
 SPLIT_DAY = DAYS[8]
-READ_ONLY = {b"71", b"20", b"25", b"49"}
-"""startApi, reqHistoricalData, its cancel, reqCurrentTime: all that a download may say."""
+READ_ONLY = {b"71", b"20", b"25", b"49", b"17", b"8"}
+"""startApi, reqHistoricalData, its cancel, reqCurrentTime, and two questions after a sign of life:
+all that a download may say."""
 
 
 @contextmanager

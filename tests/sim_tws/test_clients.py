@@ -181,7 +181,7 @@ def test_tick_by_tick_and_five_second_bars_stream(
     smh = qualified(client, library)
     bars = client.reqRealTimeBars(smh, 5, "TRADES", useRTH=True)
     prints = client.reqTickByTickData(smh, "AllLast")
-    client.reqCurrentTime()
+    client.reqPositions()
 
     sim.go("10:00:30")
 
@@ -360,7 +360,7 @@ def test_account_summary_positions_and_pnl_follow_the_true_marks(
     eventually(client.positions, pump(client))
     pnl = client.reqPnL("DU1234567")
     single = client.reqPnLSingle("DU1234567", "", smh.conId)
-    client.reqCurrentTime()
+    client.reqPositions()
     sim.go("10:20")
 
     summary = {v.tag: v.value for v in client.accountSummary()}
@@ -387,12 +387,12 @@ def test_published_equity_is_stale_between_three_minute_refreshes(
         return next(float(v.value) for v in client.accountValues() if v.tag == "NetLiquidation")
 
     sim.go("10:03")
-    client.reqCurrentTime()
+    client.reqPositions()
     at_refresh = shown()
     truth = sim.broker.account.net_liquidation_usd(sim.broker.tape.mark(sim.broker.now_ns))
     assert at_refresh == pytest.approx(truth, abs=0.01)
     sim.go("10:05:50")
-    client.reqCurrentTime()
+    client.reqPositions()
 
     assert shown() == at_refresh
     truth = sim.broker.account.net_liquidation_usd(sim.broker.tape.mark(sim.broker.now_ns))

@@ -29,8 +29,8 @@ def subscribe(client: RawClient, req_id: int = 7) -> None:
 def silent(client: RawClient, *messages: str) -> bool:
     """Has none of these come by the time a round trip is done?"""
     before = len(client.heard)
-    client.say(49, 1)
-    client.hear("49")
+    client.say(17, 1)
+    client.hear("15")
     return not [fields for fields in client.heard[before:] if fields[0] in messages]
 
 
@@ -158,20 +158,20 @@ def test_drop_client(raw: Raw, sim: SimThread) -> None:
     sim.fault("drop-client", client_id=1)
 
     assert first.closed()
-    second.say(49, 1)
-    assert second.hear("49")
+    second.say(17, 1)
+    assert second.hear("15")
 
 
 def test_half_open(raw: Raw, sim: SimThread) -> None:
     first, second = raw(client_id=1).start(), raw(client_id=2).start()
     sim.fault("half-open", client_id=1, host_seconds=0.3)
 
-    first.say(49, 1)
+    first.say(17, 1)
     first.socket.settimeout(0.1)
     with pytest.raises(TimeoutError):
-        first.hear("49")
-    second.say(49, 1)
-    assert second.hear("49")
+        first.hear("15")
+    second.say(17, 1)
+    assert second.hear("15")
     assert raw(client_id=1).start(), "the id is free again"
     first.socket.settimeout(DEADLINE_S)
     assert first.closed(), "in the end the kernel gives it up"
@@ -181,10 +181,10 @@ def test_freeze(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("freeze")
 
-    client.say(49, 1)
+    client.say(17, 1)
     client.socket.settimeout(0.2)
     with pytest.raises(TimeoutError):
-        client.hear("49")
+        client.hear("15")
     newcomer = raw(client_id=2)
     newcomer.socket.settimeout(0.2)
     with pytest.raises(TimeoutError):
@@ -193,7 +193,7 @@ def test_freeze(raw: Raw, sim: SimThread) -> None:
     sim.fault("freeze", on=False)
     client.socket.settimeout(DEADLINE_S)
     newcomer.socket.settimeout(DEADLINE_S)
-    assert client.hear("49"), "what was asked meanwhile is answered afterwards"
+    assert client.hear("15"), "what was asked meanwhile is answered afterwards"
     assert newcomer.shake_hands() == 176
 
 
@@ -202,12 +202,12 @@ def test_slow(raw: Raw, sim: SimThread) -> None:
     sim.fault("slow", host_seconds=0.15)
 
     began = time.monotonic()
-    client.say(49, 1)
+    client.say(17, 1)
     client.say(8, 1, 1)
     client.hear("9")
 
     assert time.monotonic() - began >= 0.14
-    assert [f[0] for f in client.heard][-2:] == ["49", "9"], "late, but in order"
+    assert [f[0] for f in client.heard][-2:] == ["15", "9"], "late, but in order"
 
 
 def test_late(raw: Raw, sim: SimThread) -> None:
@@ -215,9 +215,9 @@ def test_late(raw: Raw, sim: SimThread) -> None:
     sim.fault("late", message="execDetailsEnd", host_seconds=0.1)
 
     client.say(7, 3, 5, 0, "", "", "", "", "", "")
-    client.say(49, 1)
+    client.say(17, 1)
 
-    client.hear("49")
+    client.hear("15")
     assert "55" not in [f[0] for f in client.heard]
     assert client.hear("55")
 
@@ -246,21 +246,40 @@ def test_pace_requests(raw: Raw, sim: SimThread) -> None:
     sim.fault("pace-requests")
     client = raw().start()
     for _ in range(60):
-        client.say(49, 1)
+        client.say(17, 1)
     for _ in range(60):
-        client.hear("49")
+        client.hear("15")
     assert not [f for f in client.heard if f[0] == "4" and f[3] == "100"]
 
 
+def test_a_question_after_the_time_too_soon_after_the_last_stays_unanswered(raw: Raw) -> None:
+    first, second = raw(client_id=1).start(), raw(client_id=2).start()
+    first.say(49, 1)
+    assert first.hear("49")
+    first.say(49, 1)
+    assert silent(first, "49")
+    second.say(49, 1)
+    assert second.hear("49"), "each client for itself"
+
+
+def test_clock_questions(raw: Raw, sim: SimThread) -> None:
+    first, second = raw(client_id=1).start(), raw(client_id=2).start()
+    sim.fault("clock-questions")
+    first.say(49, 1)
+    assert first.hear("49")
+    second.say(49, 1)
+    assert silent(second, "49"), "all clients together"
+    sim.fault("clock-questions", host_seconds=0.0, shared=False)
+    second.say(49, 1)
+    assert second.hear("49")
+
+
 def test_clock_skew(raw: Raw, sim: SimThread) -> None:
-    client = raw().start()
-    client.say(49, 1)
-    honest = int(client.hear("49")[2])
-
+    honest, ahead = raw(client_id=1).start(), raw(client_id=2).start()
+    honest.say(49, 1)
     sim.fault("clock-skew", seconds=7)
-    client.say(49, 1)
-
-    assert int(client.hear("49")[2]) == honest + 7
+    ahead.say(49, 1)
+    assert int(ahead.hear("49")[2]) == int(honest.hear("49")[2]) + 7
 
 
 def test_read_only(raw: Raw, sim: SimThread) -> None:

@@ -43,8 +43,8 @@ class Program:
                 return
         raise AssertionError("the server ended before it listened")
 
-    def connect(self) -> RawClient:
-        self._clients.append(RawClient(self.port))
+    def connect(self, client_id: int = 1) -> RawClient:
+        self._clients.append(RawClient(self.port, client_id=client_id))
         return self._clients[-1].start()
 
     def kill(self) -> None:
@@ -118,8 +118,8 @@ def test_every_frame_both_ways_is_on_record(start: Start, tmp_path: Path) -> Non
     record = tmp_path / "wire.msgpack"
     program = start("--record", record)
     client = program.connect()
-    client.say(49, 1)
-    client.hear("49")
+    client.say(17, 1)
+    client.hear("15")
     client.socket.close()
 
     def closed() -> list[list[Any]]:
@@ -134,7 +134,7 @@ def test_every_frame_both_ways_is_on_record(start: Start, tmp_path: Path) -> Non
     assert directions[-1] == "close"
     assert rows[1][5] == b"v157..176"
     assert [row[3] for row in rows[:3]] == [-1, -1, -1]
-    assert rows[-2][5].startswith(b"49\x001\x00")
+    assert rows[-2][5].startswith(b"15\x001\x00")
     assert rows[-2][2:4] == [1, 1]
     assert all(b"\0" not in str(row[4]).encode() for row in rows)
     market_ns = [row[1] for row in rows]
@@ -243,14 +243,15 @@ def test_it_follows_a_shared_clock(start: Start, tmp_path: Path) -> None:
     clock = tmp_path / "clock"
     opened_ns = instant_ns(FIRST_DAY, 9, 30)
     writer = ClockWriter(clock, opened_ns)
-    client = start("--clock", clock).connect()
+    program = start("--clock", clock)
+    client, later = program.connect(), program.connect(client_id=2)
     client.say(49, 1)
     assert int(client.hear("49")[2]) * 10**9 == opened_ns
 
     writer.run(opened_ns + 60 * 10**9, 0.0, opened_ns + 60 * 10**9)
-    client.say(49, 1)
+    later.say(49, 1)
 
-    assert int(client.hear("49")[2]) * 10**9 == opened_ns + 60 * 10**9
+    assert int(later.hear("49")[2]) * 10**9 == opened_ns + 60 * 10**9
     writer.close()
 
 

@@ -168,8 +168,8 @@ def test_a_what_if_is_answered_twice_unset_first(raw: Raw) -> None:
 def test_an_untransmitted_order_is_silent_until_its_child_is_sent(raw: Raw) -> None:
     client = raw().start()
     client.say(*order_fields(1, 176, kind="LMT", limit=10.0, transmit=0))
-    client.say(49, 1)
-    client.hear("49")
+    client.say(17, 1)
+    client.hear("15")
     assert not [fields for fields in client.heard if fields[0] in {"3", "5"}]
 
     client.say(*order_fields(2, 176, action="SELL", kind="LMT", limit=999.0, parent=1))

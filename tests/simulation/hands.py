@@ -20,7 +20,7 @@ from tests.simulation.timeline import Act
 from tests.simulation.tws import ACCOUNT, LINK_LOST, SimTws
 from tests.simulation.witness import Witness
 
-FROZEN_S = 6.5  # two time requests without an answer
+FROZEN_S = 6.5  # a second of silence, then two questions without an answer
 CONNECT_TIMEOUT_S = 10.0
 COMPARED_S = 1.0
 
@@ -109,11 +109,11 @@ class Hands:
         self.host.when_awake(lambda: self.heard(message))
 
     def notice_silence(self, pipe: Pipe) -> None:
-        """Probes find a frozen or half-open TWS out after some seconds."""
+        """Questions find a frozen or half-open TWS out after some seconds."""
 
         def look() -> None:
             if self.pipe is pipe and (self.tws.frozen or pipe.cut):
-                pipe.die("TWS is frozen: no answer to two time requests", bytes_lost=pipe.cut)
+                pipe.die("TWS is frozen: no answer to two questions", bytes_lost=pipe.cut)
 
         self.host.later(FROZEN_S, look)
 

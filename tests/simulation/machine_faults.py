@@ -140,12 +140,15 @@ def clock_step(nemesis: Nemesis) -> Harm:
     return nemesis.chance.uniform(4, 15), lambda: set_clock(nemesis, before_ns)
 
 
+CLOCK_FOUND_S = 12.5  # three of five comparisons, one every five seconds, are after the step
+
+
 def set_clock(nemesis: Nemesis, off_ns: int) -> None:
     nemesis.world.clock_off_ns = off_ns
     for process in nemesis.world.processes.values():
         hands, pipe = process.hands, process.hands.pipe if process.hands else None
         if hands is not None and pipe is not None:
-            process.later(3.5, lambda hands=hands, pipe=pipe: hands.compare_clocks(pipe))  # type: ignore[misc] # defaults bind the loop's values
+            process.later(CLOCK_FOUND_S, lambda hands=hands, pipe=pipe: hands.compare_clocks(pipe))  # type: ignore[misc] # defaults bind the loop's values
 
 
 def bus_late(nemesis: Nemesis) -> Harm:

@@ -62,7 +62,9 @@ class _Visit:
         self._held = 0.0
         self._pnl_heard = False
         client_id = SPARE_CLIENT_IDS[os.getpid() % len(SPARE_CLIENT_IDS)]
-        self._connection = TwsConnection(settings, clock, client_id, self._hear, self._prepare)
+        self._connection = TwsConnection(
+            settings, clock, client_id, self._hear, self._prepare, asks_the_time=True
+        )
 
     async def checks(self) -> list[Check]:
         """Every row, in the order in which a person would mend them."""
@@ -275,8 +277,9 @@ class _Visit:
     async def _clock_offset(self) -> Check:
         await self._until(lambda: self._offset_s is not None, CLOCK_WAIT_S)
         if self._offset_s is None:
-            found = "TWS did not answer five time requests"
-            return Check(name="clock", verdict="fail", found=found, mend="is TWS frozen?")
+            found = "TWS did not tell its time"
+            mend = "where the system runs, `trader status` shows its clock; else restart TWS"
+            return Check(name="clock", verdict="fail", found=found, mend=mend)
         most_s = self._settings.data.clock_offset_s_max
         found = f"{self._offset_s:+,.1f} s from TWS's (entries stop beyond {most_s:g} s)"
         if abs(self._offset_s) > most_s:
