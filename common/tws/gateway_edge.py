@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 BID, ASK, LAST = 1, 2, 4
 DELAYED_TICKS = {66: BID, 67: ASK, 68: LAST}
 DELAYED_IF_NO_LIVE = 3
+EXECUTION_DATA = 11  # TWS's message
 
 
 @dataclass(slots=True)
@@ -241,6 +242,10 @@ class GatewayEdge:
                 self._say(tws.NextOrderId(orders.whole_id(order_id)))
 
         wrapper.nextValidId = next_valid_id
+        read = ib.client.decoder.handlers[EXECUTION_DATA]
+        ib.client.decoder.handlers[EXECUTION_DATA] = lambda fields: read(
+            orders.with_named_zone(fields)
+        )
         for name in (
             "openOrder", "openOrderEnd", "orderStatus", "completedOrder", "completedOrdersEnd",
             "execDetails", "execDetailsEnd", "commissionReport", "position", "positionEnd",

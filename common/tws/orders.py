@@ -8,6 +8,8 @@ rounded up, so that it never counts as nothing.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from ib_insync import Contract, Stock
@@ -189,6 +191,20 @@ def execution_report(contract: Any, execution: Any, con_id: int) -> ExecutionRep
         executed_ns=max(0, min(INSTANT_NS_MAX, int(execution.time.timestamp()) * 1_000_000_000)),
         liquidation=bool(execution.liquidation),
     )
+
+
+EXECUTION_TIME = 15
+"""Where the time stands in the fields of an execution, in every version that is spoken."""
+_UTC_TIME = re.compile(r"(\d{8})-(\d\d:\d\d:\d\d)")
+
+
+def with_named_zone(fields: Sequence[str]) -> list[str]:
+    """An execution's fields as the library reads them right: `20260413-19:27:04` is UTC, which it
+    would take for this machine's zone. TWS sends that form where it is set to UTC."""
+    named = list(fields)
+    if len(named) > EXECUTION_TIME:
+        named[EXECUTION_TIME] = _UTC_TIME.sub(r"\1 \2 UTC", named[EXECUTION_TIME])
+    return named
 
 
 def position_report(

@@ -28,6 +28,8 @@ class Announcer:
 
     def __init__(self) -> None:
         self.outlet: Outlet | None = None
+        self.utc_times = False
+        """How executions tell their time: in UTC, as a TWS that is set to it."""
         self._silent = False
         self._missed: list[tuple[int, Encode]] = []
 
@@ -64,7 +66,10 @@ class Announcer:
 
     def execution(self, fill: Execution) -> None:
         self.tell(
-            fill.client_id, lambda version: order_replies.execution(fill, replies.NO_ID, version)
+            fill.client_id,
+            lambda version: order_replies.execution(
+                fill, replies.NO_ID, version, utc=self.utc_times
+            ),
         )
 
     def commission(self, fill: Execution) -> None:

@@ -194,6 +194,10 @@ def cancel_own_only(server: Server, args: Args) -> None:
     server.switches.cancel_by_anyone = not args["on"]
 
 
+def utc_times(server: Server, args: Args) -> None:
+    server.broker.say.utc_times = args["on"]
+
+
 def correct_execution(server: Server, args: Args) -> None:
     if not server.broker.correct_last_execution(args["price"]):
         raise ValueError("there is no fill yet")

@@ -98,6 +98,8 @@ _TABLE = [
           act.cancel_own_only, ON),
     _switch("own-executions-only", "reqExecutions answers the asking client's own fills only",
             "own_executions_only"),
+    Fault("utc-times", "executions tell their time in UTC (20250415-23:38:31), as a TWS set to it",
+          act.utc_times, ON),
     Fault("correct-execution", "the newest fill is told again at another price, revision .02",
           act.correct_execution, {"price": 100.0}),
     Fault("cancel-all", "IB cancels every working order", act.cancel_all),

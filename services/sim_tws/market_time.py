@@ -41,6 +41,11 @@ def new_york_text(ts_ns: int, version: int) -> str:
     return f"{local:%Y%m%d  %H:%M:%S}"
 
 
+def utc_text(ts_ns: int) -> str:
+    """`20250415-23:38:31`: the same instant, which such a text gives in UTC."""
+    return f"{datetime.fromtimestamp(ts_ns // SECOND_NS, UTC):%Y%m%d-%H:%M:%S}"
+
+
 def read_instant_ns(text: str) -> int:
     """`yyyymmdd hh:mm:ss [zone]` (New York or UTC) or `yyyymmdd-hh:mm:ss` (UTC), since 1970."""
     words = text.split()

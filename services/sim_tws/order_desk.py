@@ -116,7 +116,10 @@ class OrderDesk:
                 and (only is None or fill.client_id == only)
                 and _passes(fill, request)
             ):
-                session.send(order_replies.execution(fill, request.req_id, session.version))
+                utc = self._broker.say.utc_times
+                session.send(
+                    order_replies.execution(fill, request.req_id, session.version, utc=utc)
+                )
                 session.send(order_replies.commission(fill))
         session.send(order_replies.execution_end(request.req_id))
 

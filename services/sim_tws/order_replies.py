@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.sim_tws.market_time import new_york_text
+from services.sim_tws.market_time import new_york_text, utc_text
 from services.sim_tws.orders import Execution, Order, Ticket
 from services.sim_tws.replies import size
 from services.sim_tws.wire import UNSET_FLOAT, UNSET_FLOAT_TEXT, UNSET_INT, Value, payload
@@ -114,13 +114,14 @@ def order_status(order: Order, version: int, status: str = "", client_id: int = 
     )  # fmt: skip
 
 
-def execution(fill: Execution, req_id: int, version: int) -> bytes:
-    """EXECUTION_DATA; `req_id` is -1 when it was not asked for."""
+def execution(fill: Execution, req_id: int, version: int, *, utc: bool = False) -> bytes:
+    """EXECUTION_DATA; `req_id` is -1 when it was not asked for. `utc`: in which its time stands."""
     item = fill.instrument
     return payload(
         11, req_id, fill.order_id, item.con_id, item.symbol, item.sec_type, "", 0.0, "", "",
         fill.exchange, item.currency, item.local_symbol, item.trading_class, fill.exec_id,
-        new_york_text(fill.ts_ns, version), fill.account, fill.exchange,
+        utc_text(fill.ts_ns) if utc else new_york_text(fill.ts_ns, version), fill.account,
+        fill.exchange,
         "BOT" if fill.side > 0 else "SLD", size(fill.shares, version), fill.price_usd,
         fill.perm_id, fill.client_id, fill.liquidation, size(fill.cumulative, version),
         round(fill.average_usd, 8), fill.order_ref, "", "", "", 2,

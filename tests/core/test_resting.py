@@ -27,8 +27,8 @@ from common.messages import (
     SubmitOrder,
 )
 from common.settings import Settings
-from tests.core.risk_play import WEDNESDAY, RiskDay, held_day, settings
-from tests.playbook import of, one
+from tests.core.risk_play import TUESDAY, WEDNESDAY, RiskDay, held_day, settings
+from tests.playbook import instant, of, one
 
 ON = {"resting": True}
 
@@ -435,6 +435,17 @@ def test_a_correction_of_its_fill_after_a_reentry_fires_nothing() -> None:
     day.hear(msgspec.structs.replace(fill, revision=1, price_usd=396.4))
     assert not day.state.stop_fired
     assert day.state.day.stops == 1
+
+
+def test_a_stamp_of_another_zone_makes_no_stop_of_the_morning_one_of_the_evening() -> None:
+    """A stop at or after the entry time ends the day's entries; TWS's stamp may be hours late."""
+    day, order = rested()
+    day.ready_at("11:00", 400.0)
+    day.fill(order, 7500, 396.5, filled_ns=instant(TUESDAY, "16:00"))
+    day.update(order, "Filled", 7500)
+    day.hear(day.book())
+    day.account()
+    day.enter("15:56")
 
 
 def test_fills_that_never_come_hold_exits_back_for_a_moment_only() -> None:

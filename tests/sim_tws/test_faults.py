@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 
 from services.sim_tws import faults
 from services.sim_tws.faults import FAULTS, FaultError
+from services.sim_tws.market_time import read_instant_ns
 from tests.sim_tws.harness import DEADLINE_S, SimThread, eventually
 from tests.sim_tws.raw_client import SMH, RawClient, order_fields
 
@@ -463,6 +465,18 @@ def test_own_executions_only(raw: Raw, sim: SimThread) -> None:
     other.hear("55")
 
     assert len([f for f in other.heard if f[0] == "11"]) == 1
+
+
+def test_utc_times(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    buy(client)
+    local = client.hear("11")[15]
+    sim.fault("utc-times")
+    client.say(7, 3, 5, 0, "", "", "", "", "", "")
+    utc = client.hear("11", f1="5")[15]
+    assert re.fullmatch(r"\d{8}-\d\d:\d\d:\d\d", utc)
+    assert local.endswith(" US/Eastern")
+    assert read_instant_ns(utc) == read_instant_ns(local)
 
 
 def test_correct_execution(raw: Raw, sim: SimThread) -> None:

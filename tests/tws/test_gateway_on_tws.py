@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date
@@ -290,6 +291,29 @@ def test_fills_missed_while_tws_had_lost_ib_are_found_by_the_comparison(tmp_path
             assert gateway.state.held_proven == 900
 
     play(tmp_path, story)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("utc", [False, True], ids=["named zone", "UTC without a name"])
+def test_an_execution_has_its_true_time_whatever_this_machines_zone(
+    tmp_path: Path, zone: str, utc: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+
+    async def story(w: World) -> None:
+        w.tws.fault("utc-times", on=utc)
+        async with w.gateway() as gateway:
+            before_ns = w.clock.now_ns()
+            await hold(gateway)
+            for fill in gateway.all(Fill):
+                assert before_ns - SECOND_NS <= fill.filled_ns <= w.clock.now_ns()
+
+    try:
+        play(tmp_path, story)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_liquidation_is_told_from_an_order_of_ours(tmp_path: Path) -> None:

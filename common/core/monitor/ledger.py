@@ -233,7 +233,7 @@ def _note_broker_stop(state: State, now: Now, fill: Fill) -> None:
     day = state.day
     if day is not None and fill.intent_id.startswith(f"{day.day:%Y%m%d}"):
         day.stops += 1
-        day.stop_ns = fill.filled_ns
+        day.stop_ns = min(fill.filled_ns, now.market_ns)  # TWS's stamp may be of another zone
 
 
 def take_commission(state: State, commission: Commission) -> None:
