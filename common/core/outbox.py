@@ -16,6 +16,7 @@ from common.core.gateway import (
     guard,
     limits,
     one_cancels_all,
+    outbound,
     reconcile,
     references,
     subscription,
@@ -95,6 +96,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
     booking = BOOKINGS.get(type(message))
     if booking is not None:
         booking(state, now, message)
+        outbound.note_inactive(state, now)
         one_cancels_all.note_excess(state, now)
         if state.link.reconciled and state.held_at_most <= 0:
             guard.served(state.guard)

@@ -248,6 +248,11 @@ class Broker:
             self._refuse(order, refusal)
             return
         self.books.orders[order.perm_id] = order
+        if self.switches.deactivate_orders > 0:
+            self.switches.deactivate_orders -= 1
+            order.status, order.deactivated = st.INACTIVE, True
+            self.say.order(order)
+            return
         order.status = st.PRE_SUBMITTED
         order.held_for_parent = self._waits_for_parent(order)
         order.why_held = "trigger" if order.waits_for_trigger else ""

@@ -185,6 +185,10 @@ def lose_orders(server: Server, args: Args) -> None:
     server.switches.lose_orders = args["count"]
 
 
+def deactivate_orders(server: Server, args: Args) -> None:
+    server.switches.deactivate_orders = args["count"]
+
+
 def ack_delay(server: Server, args: Args) -> None:
     for number in ORDER_MESSAGES:
         server.switches.delayed_s[number] = args["host_seconds"]

@@ -84,6 +84,8 @@ _TABLE = [
           act.order_notice, {"code": 481, "text": "Order size was reduced."}),
     Fault("lose-orders", "the next count orders vanish without a word",
           act.lose_orders, {"count": 1}),
+    Fault("deactivate-orders", "the next count orders turn Inactive without a word and stay listed",
+          act.deactivate_orders, {"count": 1}),
     Fault("ack-delay", "everything about orders is told late, although it happens in time",
           act.ack_delay, {"host_seconds": 2.0}),
     _switch("duplicate-status", "open orders and statuses are sent twice", "duplicate_status"),

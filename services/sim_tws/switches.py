@@ -33,6 +33,7 @@ class Switches:
     read_only: bool = False
     reject_outside_hours: bool = False
     lose_orders: int = 0
+    deactivate_orders: int = 0
     refuse_group_joins: bool = False
     cancel_by_anyone: bool = True
     own_executions_only: bool = False

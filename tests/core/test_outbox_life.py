@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from typing import get_args
 
 import msgspec
 import pytest
@@ -21,9 +22,11 @@ from common.messages import (
     MarginPreview,
     OrderBook,
     PreviewMargin,
+    Purpose,
     Refused,
 )
 from common.tws import messages as tws
+from common.tws.link_messages import ClockCompared
 from tests.core.outbox_play import ACCOUNT, SESSION, Play, account_rows, order
 from tests.playbook import of
 
@@ -53,6 +56,7 @@ STAGES: dict[str, list[Act]] = {
     "SENDING": [],
     "UNKNOWN": [unknown],
     "WORKING": [report("Submitted")],
+    "INACTIVE": [report("Submitted"), report("Inactive")],
     "REJECTED": [code(201)],
     "CANCELLED": [report("Submitted"), report("Cancelled")],
     "FILLED": [report("Filled", 1000)],
@@ -91,6 +95,7 @@ TABLE: dict[str, dict[str, str]] = {
     "SENDING": AS_REPORTED | {"201": "REJECTED", "321": "REJECTED", "103": "REJECTED"},
     "UNKNOWN": AS_REPORTED | {"201": "REJECTED", "321": "REJECTED"},
     "WORKING": AS_REPORTED,
+    "INACTIVE": AS_REPORTED,
     "REJECTED": {
         "PreSubmitted": "PreSubmitted", "Submitted": "Submitted", "PendingCancel": "PendingCancel",
         "Filled": "Filled", "fill 400": "Submitted", "fill 1000": "Filled",
@@ -100,6 +105,7 @@ TABLE: dict[str, dict[str, str]] = {
 }  # fmt: skip
 STAYS = {
     "SENDING": "PendingSubmit", "UNKNOWN": "UNKNOWN", "WORKING": "Submitted",
+    "INACTIVE": "Inactive",
     "REJECTED": "REJECTED", "CANCELLED": "Cancelled", "FILLED": "Filled",
 }  # fmt: skip
 
@@ -144,6 +150,110 @@ def test_an_inactive_order_without_a_reason_blocks_until_the_books_show_it_done(
     done = tws.CompletedOrder(9001, sent.order_ref, ACCOUNT, "SMH", "BUY", "Inactive", 0, "held")
     play.books(completed=(done,))
     assert play.status_of(sent.order) == "Cancelled"
+
+
+def inactive(purpose: Purpose = "EXIT") -> tuple[Play, tws.SendOrder]:
+    """An order of ours that TWS calls Inactive, without a reason."""
+    play = ready(shares=0 if purpose == "ENTRY" else 1000)
+    sent = play.send(order(purpose))
+    play.hear(play.opened(sent, "PreSubmitted"))
+    play.hear(play.status(sent, "Inactive"))
+    return play, sent
+
+
+def listed(play: Play, sent: tws.SendOrder, seconds: float) -> None:
+    """Time passes; whenever books are asked for, TWS lists the order as Inactive."""
+    held = 0 if sent.order.purpose == "ENTRY" else 1000
+    while seconds > 0:
+        play.pass_s(0.5)
+        seconds -= 0.5
+        if play.state.snapshots.pending:
+            play.books(held, opened=(play.opened(sent, "Inactive"),))
+
+
+@pytest.mark.parametrize("purpose", get_args(Purpose))
+def test_an_order_that_stays_inactive_is_cancelled_and_the_next_may_go(purpose: Purpose) -> None:
+    play, sent = inactive(purpose)
+    listed(play, sent, 4.5)
+    assert play.all(tws.SendCancel) == [], "it may be for a moment only"
+    listed(play, sent, 1.5)
+    assert [c.order_id for c in play.all(tws.SendCancel)] == [sent.order_id]
+    play.hear(play.status(sent, "Cancelled"))
+    play.hear(tws.OwnPrice(100.0, "live"))
+    assert play.send(order(purpose, 2)).order_id > sent.order_id
+
+
+@pytest.mark.parametrize("purpose", ["ENTRY", "EXIT"])
+def test_nothing_takes_the_place_of_an_inactive_order_before_its_cancel_is_confirmed(
+    purpose: Purpose,
+) -> None:
+    play, sent = inactive(purpose)
+    listed(play, sent, 30)
+    assert len(play.all(tws.SendCancel)) > 1, "a cancel without an answer is sent again"
+    play.hear(tws.OwnPrice(100.0, "live"))
+    assert play.refusal(order(purpose, 2))
+    assert play.sent == [sent]
+
+
+def test_a_cancel_that_ends_no_inactive_order_is_not_sent_for_ever() -> None:
+    play, sent = inactive()
+    for _ in range(20):
+        listed(play, sent, 12)
+        play.error(10148, ref_id=sent.order_id)
+    assert len(play.all(tws.SendCancel)) == 10
+    assert "never short" in play.refusal(order("EXIT", 2))
+
+
+def test_what_holds_every_exit_for_an_hour_does_not_use_up_the_days_orders() -> None:
+    play = ready(shares=1000)
+    for _ in range(7200):
+        play.pass_s(0.5)
+        living = play.state.open_orders()
+        if not living:
+            number = len(play.sent) + 1
+            sent = play.send(order("EXIT", number, deadline_s=20_000))
+            play.hear(play.opened(sent, "Inactive"))
+        elif living[0].cancel_sent:
+            play.hear(play.status(play.sent[-1], "Cancelled"))
+    assert 5 < len(play.sent) < 15
+    play.hear(play.status(play.sent[-1], "Submitted"))
+    sold = play.execution(play.sent[-1])
+    play.hear(sold)
+    assert play.status_of(play.sent[-1].order) == "Filled"
+
+
+def test_an_order_that_is_worked_again_is_left_alone() -> None:
+    play, sent = inactive()
+    play.pass_s(4)
+    play.hear(play.status(sent, "Submitted"))
+    play.pass_s(30)
+    play.hear(play.status(sent, "Inactive"))
+    play.pass_s(4)
+    assert play.all(tws.SendCancel) == []
+
+
+def test_an_order_found_inactive_after_a_death_is_given_its_time_again_then_cancelled() -> None:
+    play, sent = inactive()
+    play.pass_s(4)
+    play.crash()
+    play.link_up(next_id=2)
+    play.hear(tws.ContractKnown(1, "SMH", "NASDAQ"))
+    listed(play, sent, 4)
+    assert play.all(tws.SendCancel) == []
+    listed(play, sent, 2)
+    assert [c.order_id for c in play.all(tws.SendCancel)] == [sent.order_id]
+
+
+@pytest.mark.parametrize(("offset_s", "status"), [(0.3, "Cancelled"), (86_400.0, "Inactive")])
+def test_a_day_order_listed_as_inactive_in_the_next_session_is_over_unless_the_clock_is_wrong(
+    offset_s: float, status: str
+) -> None:
+    play, sent = inactive()
+    play.hear(ClockCompared(play.market_ns, offset_s))
+    play.market_ns = SESSION.next_open_ns + 1
+    play.pass_s(1)
+    play.books(1000, opened=(play.opened(sent, "Inactive"),))
+    assert play.status_of(sent.order) == status
 
 
 def test_statuses_out_of_order_never_take_a_fill_back() -> None:

@@ -306,6 +306,22 @@ def test_an_exit_that_ib_cancels_in_the_stops_group_is_not_followed_into_it(ende
     assert play.sent[-1] == leave
 
 
+def test_after_an_inactive_exit_in_the_stops_group_the_next_goes_alone() -> None:
+    play, stop = rested()
+    leave = play.send(order("EXIT"))
+    play.hear(play.opened(leave, "Inactive"))
+    play.pass_s(6)
+    assert last_cancel(play) == leave.order_id
+    play.hear(play.status(leave, "Cancelled"))
+    play.books(shares=1000, opened=(play.opened(stop, "PreSubmitted"),))
+    play.submit(order("EXIT", 2))
+    play.pass_s(0.5)
+    assert last_cancel(play) == stop.order_id
+    play.hear(play.status(stop, "Cancelled"))
+    play.pass_s(0.5)
+    assert (play.sent[-1].order.intent_id[-6:], play.sent[-1].oca_group) == ("EXIT-2", "")
+
+
 def test_an_exit_that_never_arrived_says_nothing_of_the_group() -> None:
     play, stop = rested()
     leave = play.send(order("EXIT"))

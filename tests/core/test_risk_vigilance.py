@@ -73,6 +73,10 @@ BREACHES: dict[str, tuple[Callable[[RiskDay], list[Message]], str]] = {
         lambda day: day.update(day.state.exit.order, "UNKNOWN") if day.state.exit else [],
         "UNKNOWN until the broker proves it",
     ),
+    "exit inactive": (
+        lambda day: day.update(day.state.exit.order, "Inactive") if day.state.exit else [],
+        "does not work exit",
+    ),
 }
 
 

@@ -379,6 +379,25 @@ def test_lose_orders(raw: Raw, sim: SimThread) -> None:
     assert client.hear("11")[2] == "2"
 
 
+def test_deactivate_orders(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    sim.fault("deactivate-orders", count=1)
+    buy(client, 1)
+    assert client.hear("3", f1="1")[2] == "Inactive"
+    assert silent(client, "4", "11")
+    sim.go("16:30")
+    client.say(16, 1)
+    assert client.hear("5", f1="1")[94] == "Inactive", "a day order too stays listed"
+    client.hear("53")
+
+    client.say(4, 1, 1, "")
+
+    client.hear("3", f1="1", f2="Cancelled")
+    client.say(16, 1)
+    client.hear("53")
+    assert sim.broker.books.live() == []
+
+
 def test_ack_delay(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("ack-delay", host_seconds=0.2)

@@ -352,6 +352,24 @@ def test_an_exit_that_ib_refuses_beside_the_stop_is_followed_by_one_without_it(
     play(tmp_path, story)
 
 
+def test_an_exit_that_ib_does_not_work_is_cancelled_and_the_next_sells(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        async with w.gateway() as gateway:
+            await hold(gateway)
+            w.tws.fault("deactivate-orders", count=1)
+            idle, second = (gateway.order("EXIT", 1000, attempt) for attempt in (1, 2))
+            gateway.submit(idle)
+            await gateway.until(lambda: gateway.status(idle) == "Inactive", "no work on it")
+            assert isinstance(gateway.submit(second), Refused)
+            await gateway.until(lambda: gateway.status(idle) == "Cancelled", "its cancel")
+            third = gateway.order("EXIT", 1000, attempt=3)
+            gateway.submit(third)
+            await gateway.until(lambda: gateway.status(third) == "Filled", "the exit's fill")
+            assert (gateway.filled(idle), gateway.filled(third)) == (0, 1000)
+
+    play(tmp_path, story)
+
+
 def test_a_restart_of_tws_with_its_ids_rolled_back_reuses_none(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         async with w.gateway() as gateway:

@@ -67,7 +67,7 @@ def _started(state: State, now: Now, message: Started) -> None:
     for out in state.open_orders():
         # host time may have started anew with the machine: every wait begins again
         out.sent_host_ns = now.host_ns
-        out.absent = 0
+        out.absent = out.inactive_host_ns = 0
         out.cancel_sent = False
     if state.preview is not None:
         state.preview.asked_host_ns = now.host_ns

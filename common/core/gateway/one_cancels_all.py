@@ -141,7 +141,22 @@ def cancel_due(state: State, now: Now, out: Outbound, *, exit_waits: bool = Fals
             return True
         if any(o.oca_group == out.oca_group for o in _sales(state, out) if o.stage in AT_BROKER):
             return False
-    return out.cancel_wanted
+    return out.cancel_wanted or _held_back(state, now, out)
+
+
+def _held_back(state: State, now: Now, out: Outbound) -> bool:
+    """IB does not work it and does not say why. It may begin to at any time, so nothing may take
+    its place before its cancel is confirmed; by itself it might never end. Each of a day is given
+    twice the time of the one before: what holds them all must not use up the day's orders."""
+    since_ns = out.inactive_host_ns
+    if not since_ns:
+        return False
+    before = sum(
+        other.done and other.inactive_host_ns > 0
+        for other in state.orders.values()
+        if (other.order.day, other.order.purpose) == (out.order.day, out.order.purpose)
+    )
+    return seconds_since(now, since_ns) > state.settings.limits.acknowledge_s * (1 << before)
 
 
 def _sold_after(state: State, entry: Outbound) -> bool:

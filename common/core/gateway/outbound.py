@@ -21,6 +21,7 @@ from common.messages import (
     BrokerNotice,
     Commission,
     Fill,
+    Now,
     OrderStatus,
     OrderUpdate,
 )
@@ -78,6 +79,15 @@ def doubt(state: State) -> None:
             out.stage, out.status = "UNKNOWN", "UNKNOWN"
             out.reason = "the link was lost before TWS acknowledged it"
             update(state, out)
+
+
+def note_inactive(state: State, now: Now) -> None:
+    """Since when TWS calls orders of ours Inactive."""
+    for out in state.open_orders():
+        if out.status != "Inactive":
+            out.inactive_host_ns = 0
+        elif not out.inactive_host_ns:
+            out.inactive_host_ns = now.host_ns
 
 
 def take_open_order(state: State, report: OpenOrder, *, books: int = 0) -> str:

@@ -56,6 +56,8 @@ def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
         out.missing = out.stage in AT_BROKER and out.order.intent_id not in present
         if out.missing:
             _take_absence(state, now, out, books.begun_ns, reported)
+        elif out.status == "Inactive" and _session_over(state, now, out) and _clock_agrees(state):
+            outbound.finish(state, out, "Cancelled", "its session is over")  # newer TWS list it on
         elif out.cancel_sent and cancel_unanswered(state, now, out):
             out.cancel_sent = False  # it lives: the cancel was lost or refused
     _take_position(state, now, reported, first=first)
@@ -164,6 +166,12 @@ def _session_over(state: State, now: Now, out: Outbound) -> bool:
     """Every order of ours is a day order: after its session it is dead, whatever became of it."""
     day = session_day(state, now)
     return day is not None and out.order.day < day
+
+
+def _clock_agrees(state: State) -> bool:
+    """What the broker still lists must not be called dead on the word of a wrong clock."""
+    offset_s = state.link.clock_offset_s
+    return offset_s is not None and abs(offset_s) <= state.settings.data.clock_offset_s_max
 
 
 def _traded_since(state: State, out: Outbound) -> int:

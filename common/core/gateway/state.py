@@ -88,6 +88,8 @@ class Outbound(Struct):
     absent: int = 0
     """Sound snapshots in a row that knew nothing of it."""
     absent_host_ns: int = 0
+    inactive_host_ns: int = 0
+    """Since when TWS calls it Inactive, or did until it ended; 0 while it does not."""
     absence_proven: bool = False
     """It never reached the broker: see `reconcile`."""
     cancel_wanted: bool = False

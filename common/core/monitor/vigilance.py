@@ -163,6 +163,8 @@ def breached_why(state: State, now: Now) -> str:
     plan = state.exit
     if plan is not None and plan.status == "UNKNOWN":
         return f"exit {plan.order.intent_id} is UNKNOWN until the broker proves it"
+    if plan is not None and plan.status == "Inactive":
+        return f"the broker does not work exit {plan.order.intent_id}, nor does it say why"
     rest = state.resting
     if rest is not None and rest.status == "UNKNOWN":
         return f"the exit waits: {rest.order.intent_id} is UNKNOWN until the broker proves it"
