@@ -159,8 +159,6 @@ def _anchored(
     today: int,
     loss_fraction: float,
     base: Base,
-    anchor_usd: float,
-    anchor_profit: float,
 ) -> tuple[Base, bool, float]:
     """A held position's baseline at the open: itself, whether armed, the stop's equity."""
     base_usd, base_shares, base_price, base_flow, base_ordinal = base
@@ -170,9 +168,8 @@ def _anchored(
     if terms.baseline == ENTRY:
         profit = rules.profit_since(shares, previous_usd, base_shares, base_price, base_flow)
         flow = rules.unexplained(
-            cash + shares * previous_usd, profit, anchor_usd, anchor_profit,
-            terms.flow_fraction_max,
-        )  # fmt: skip
+            cash + shares * previous_usd, profit, base_usd, 0.0, terms.flow_fraction_max
+        )
     else:
         price = previous_usd if terms.baseline == PREVIOUS_CLOSE else opening_usd
         reference = rules.reference_price(shares, base_price, base_flow)
@@ -295,7 +292,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     paid_usd = got_usd = 0.0
     armed = False
     base = (0.0, 0, 0.0, 0.0, 0)
-    stop_usd = anchor_usd = anchor_profit = 0.0
+    stop_usd = 0.0
 
     # Nothing is bought before enough closes are known; an entry at the close knows its own.
     s = min(sessions, max(begin, cell.bars_needed - 1 if at_close else cell.bars_needed))
@@ -326,7 +323,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
         if shares > 0 and not at_close:
             base, armed, stop_usd = _anchored(
                 terms, cash, shares, open_usd[s], close_usd[max(0, s - 1)], ordinal[s],
-                cell.loss_fraction, base, anchor_usd, anchor_profit,
+                cell.loss_fraction, base,
             )  # fmt: skip
             if terms.bear_exit == NEXT_OPEN and side <= 0:
                 reason, at_usd = BEAR, open_usd[s]
@@ -355,7 +352,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
             if shares > 0:
                 base, armed, stop_usd = _anchored(
                     terms, cash, shares, close_usd[s], close_usd[s], ordinal[s + 1],
-                    cell.loss_fraction, base, anchor_usd, anchor_profit,
+                    cell.loss_fraction, base,
                 )  # fmt: skip
         if shares > 0:
             if side <= 0 and (at_close or terms.bear_exit == NEXT_CLOSE):
@@ -381,8 +378,6 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                 cash -= fee
                 commission_paid += fee
                 paid_usd, got_usd = shares * price + fee, 0.0
-                anchor_usd = cash + shares * price_usd
-                anchor_profit = rules.profit_since(shares, price_usd, 0, 0.0, base[3])
 
         if not at_close:
             if shares > 0 and reason == 0:

@@ -6,9 +6,20 @@ import msgspec
 import pytest
 
 from common.clock import SECOND_NS
-from common.messages import PlaceOrder, PreviewMargin, StopArmed, StopHit, SubmitOrder
+from common.core.monitor.state import stop_usd
+from common.messages import (
+    Alert,
+    BaselineSet,
+    EntryRefused,
+    GoNoGo,
+    PlaceOrder,
+    PreviewMargin,
+    StopArmed,
+    StopHit,
+    SubmitOrder,
+)
 from common.settings import Settings
-from tests.core.risk_play import CLOSE_USD, TUESDAY, RiskDay, held_day, settings
+from tests.core.risk_play import CASH_USD, CLOSE_USD, TUESDAY, RiskDay, held_day, settings
 from tests.playbook import instant, of, one
 
 # --- executions that the broker's count holds already ------------------------------------------
@@ -105,3 +116,72 @@ def test_what_the_guard_sold_before_the_first_account_is_not_sold_again() -> Non
     day.fill(guard, 7500, 397.0, filled_ns=sold_ns)
     assert day.state.shares == 0
     assert not day.state.halts
+
+
+# --- money that moves before anything of the new position was compared ---------------------------
+
+
+@pytest.mark.parametrize(("moved_usd", "allowed_usd"), [(-500_000.0, 10_000.0), (90_000.0, 20_000)])
+def test_money_that_moves_between_an_entrys_size_and_its_fill_is_seen(
+    moved_usd: float, allowed_usd: float
+) -> None:
+    # given: an entry sized on $1,000,000
+    day = RiskDay()
+    day.open_at()
+    order = day.entry_order()
+    day.cash_usd += moved_usd
+    # when
+    day.fill(order, order.shares, CLOSE_USD, commission_usd=37.5)
+    day.account()
+    # then: a withdrawal leaves a loss of 2 % of what is left
+    assert day.state.flow_usd == pytest.approx(moved_usd)
+    baseline_usd = CASH_USD - 37.5
+    assert baseline_usd - stop_usd(day.state) == pytest.approx(allowed_usd, rel=1e-3)
+    assert "flow" in [alert.code for alert in of(Alert, day.tick())]
+
+
+def test_what_an_entry_costs_is_no_flow() -> None:
+    day = RiskDay()
+    day.open_at()
+    order = day.entry_order()
+    day.fill(order, order.shares, CLOSE_USD * 1.002, commission_usd=4_000.0)
+    day.account()
+    assert day.state.flow_usd == 0.0
+
+
+def test_money_withdrawn_before_a_held_days_first_account_makes_its_stop_stricter() -> None:
+    # given: shares held over night, and a link that comes after the open
+    day = held_day()
+    day.account()
+    day.next_session()
+    day.cash_usd -= 500_000.0
+    baseline = one(BaselineSet, day.open_at(401.0))
+    # when: the first account since yesterday
+    day.account(30.0)
+    # then
+    assert day.state.flow_usd == pytest.approx(-500_000.0)
+    loss_usd = baseline.baseline_usd - stop_usd(day.state)
+    assert loss_usd == pytest.approx(0.02 * (baseline.baseline_usd - 500_000.0))
+
+
+def test_a_size_whose_what_if_shows_less_equity_waits_for_the_next_account() -> None:
+    day = RiskDay()
+    day.open_at()
+    day.asked_at("15:54")
+    day.cash_usd -= 300_000.0  # the account is not told again yet; the what-if knows
+    day.wait_until(instant(TUESDAY, "15:55"))
+    asked = of(PreviewMargin, day.quote(CLOSE_USD) + day.tick())
+    refused = one(EntryRefused, day.preview(asked[-1]) + day.tick())
+    assert "the what-if counts equity with loan $700,0" in refused.reason
+    assert not refused.final
+    assert not of(PlaceOrder, day.ticks(30))
+
+
+def test_the_readiness_line_tells_of_money_that_left_since_the_account() -> None:
+    day = RiskDay()
+    day.open_at()
+    day.ready_at("15:49:59")
+    day.cash_usd -= 300_000.0
+    asked = of(PreviewMargin, day.at("15:50"))
+    line = one(GoNoGo, day.preview(asked[-1]) + day.tick())
+    assert [check.name for check in line.checks if not check.ok] == ["margin"]

@@ -17,7 +17,7 @@ from tests.oracle.frames import read
 from tests.oracle.ledger import Ledger
 from tests.oracle.orders import Key, Orders
 from tests.oracle.sessions import Session, new_york_day, sessions_between
-from tests.oracle.stop import Baseline, Quote, Quotes
+from tests.oracle.stop import TOLD_NS_MAX, Baseline, Moved, Quote, Quotes
 from tests.oracle.verdict import Figures, Verdict, Violation
 
 LEVERAGE_MAX = 3.75 * 1.01  # the largest tier, and what a price may do on the way
@@ -27,7 +27,6 @@ EXTENDED_BEFORE_OPEN_NS = 330 * 60 * f.SECOND_NS
 EXTENDED_AFTER_CLOSE_NS = 240 * 60 * f.SECOND_NS
 UNANSWERED = "the stop was broken and no sell order followed"
 ONE_SAMPLE_NS = 10 * f.SECOND_NS
-TOLD_NS_MAX = f.SECOND_NS  # host time that word of an account may be on its way
 
 Cause = Literal["stop", "bear", "flatten"]
 
@@ -162,12 +161,14 @@ class Judge:
             case f.AccountSaid():
                 self._ledger.published(fact)
                 self._untold = [m for m in self._untold if fact.host_ns - m.host_ns < TOLD_NS_MAX]
+                if self._day is not None and self._day.baseline is not None:
+                    self._day.baseline.told(fact.host_ns)
             case f.MoneyMoved():
                 self._ledger.money_moved(fact)
                 for untold in (self._untold, *self._untold_when_sent.values()):
                     untold.append(fact)
                 if self._day is not None and self._day.baseline is not None:
-                    self._day.baseline.move(fact.amount_usd)
+                    self._day.baseline.move(fact.amount_usd, fact.host_ns)
             case f.PnlSaid():
                 self._on_pnl(fact)
             case f.Split():
@@ -206,7 +207,8 @@ class Judge:
                 day.breach = before.breach
         opened_usd = self._daily.opens.get(session.day, math.nan) if shares else 0.0
         if not math.isnan(opened_usd):
-            day.baseline = Baseline(self._ledger.cash_usd + shares * opened_usd)
+            moved = [Moved(one.amount_usd, one.host_ns) for one in self._untold]
+            day.baseline = Baseline(self._ledger.cash_usd + shares * opened_usd, moved=moved)
         return day
 
     def _end_day(self, day: Day) -> None:
@@ -247,7 +249,7 @@ class Judge:
             marks = (quote.mid, quote.last)
             if day.baseline.possibly_broken(*(cash_usd + shares * mark for mark in marks)):
                 day.stop_may_fire = True
-            if day.baseline.truly_broken(quote, cash_usd, shares):
+            if day.baseline.truly_broken(quote, cash_usd, shares, tick.host_ns):
                 self._on_breach(day, tick)
         elif isinstance(tick, f.PriceSaid):
             self._on_lone_print(day, tick, quote, cash_usd + shares * quote.last)
@@ -255,7 +257,8 @@ class Judge:
     def _on_lone_print(self, day: Day, tick: f.PriceSaid, quote: Quote, equity_usd: float) -> None:
         """Beside no mid; at the very end one is enough."""
         assert day.baseline is not None
-        surely, possibly = day.baseline.beyond_doubt(equity_usd), day.baseline.possibly_broken
+        surely = day.baseline.beyond_doubt(tick.host_ns, equity_usd)
+        possibly = day.baseline.possibly_broken
         if day.must.printed(tick.ns, broken=surely and not quote.jumped):
             self._on_breach(day, tick)
         last = day.session.close_ns - tick.ns <= ONE_SAMPLE_NS
@@ -272,7 +275,7 @@ class Judge:
         in_session = day.session.open_ns <= said.ns < day.session.close_ns
         if not (in_session and math.isnan(self._quotes.newest.mid)):
             return
-        if day.must.told(said.ns, broken=base.beyond_doubt(equity_usd)):
+        if day.must.told(said.ns, broken=base.beyond_doubt(said.host_ns, equity_usd)):
             self._on_breach(day, said)
 
     def _on_breach(self, day: Day, fact: f.Fact) -> None:
@@ -305,11 +308,10 @@ class Judge:
             before = day.baseline if day.bought == key and day.baseline else Baseline(usd)
             lower_usd = min(usd, before.usd, before.lower_usd)
             higher_usd = max(usd, before.usd, before.higher_usd)
-            # Sized and measured by an account that knew nothing of it: honest with or without.
-            untold = [moved.amount_usd for moved in self._untold_when_sent.get(key, ())]
-            taken_usd = sum(-usd for usd in untold if usd < 0)
-            added_usd = sum(usd for usd in untold if usd > 0)
-            day.baseline = Baseline(usd, lower_usd, higher_usd, taken_usd, added_usd)
+            # Sized by an account that knew nothing of it: honest until the next one is told.
+            untold = self._untold_when_sent.get(key, ())
+            moved = [Moved(one.amount_usd, execution.host_ns) for one in untold]
+            day.baseline = Baseline(usd, lower_usd, higher_usd, moved)
             day.bought = key
         if shares == 0:
             day.stop_may_fire = day.leaves_since_yesterday = False

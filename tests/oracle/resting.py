@@ -37,7 +37,7 @@ def stop_faults(
         yield "opens no group of its own that an exit could join"
     if baseline is not None:
         equity_usd = ledger.cash_usd + order.shares * order.stop_usd
-        least_usd = baseline.least_usd(LOSS_FRACTION, TOLERANCE)
+        least_usd = baseline.least_usd(LOSS_FRACTION, TOLERANCE, order.host_ns)
         most_usd = baseline.most_usd(LOSS_FRACTION, TOLERANCE)
         if order.shares == ledger.shares and not least_usd <= equity_usd <= most_usd:
             told = f"not ${least_usd:,.0f} to ${most_usd:,.0f}"

@@ -30,6 +30,7 @@ PRICE_USD_MAX = 1e6
 SPREAD_FRACTION_MAX = 0.001
 APART_NS = SECOND_NS  # two samples that confirm each other
 JITTER_NS = SECOND_NS // 10  # what their ways may differ by
+TOLD_NS_MAX = SECOND_NS  # host time that word of an account may be on its way
 
 
 @dataclass(slots=True)
@@ -105,27 +106,48 @@ class Quotes:
 
 
 @dataclass(slots=True)
+class Moved:
+    """Money that was moved, and since when the system may know of it (host time)."""
+
+    amount_usd: float
+    host_ns: int
+    told_host_ns: int | None = None
+
+    def known(self, host_ns: int) -> bool:
+        return self.told_host_ns is not None and host_ns - self.told_host_ns >= TOLD_NS_MAX
+
+
+@dataclass(slots=True)
 class Baseline:
     """Equity to measure from, USD, and how each sample compares with its stop.
 
     `usd`: just after the last piece of a purchase; `lower_usd`, `higher_usd`: after the cheapest
     and the dearest of its pieces. An honest reading lies between them. Money moved since moves all
-    of them; the loss may be measured of the equity with or without it, the stricter when noticed.
+    of them; the loss may be measured of the equity with a withdrawal in it until an account was
+    told after it, and without a deposit for good.
     """
 
     usd: float
     lower_usd: float = math.inf
     higher_usd: float = 0.0
-    withdrawn_usd: float = 0.0
-    deposited_usd: float = 0.0
+    moved: list[Moved] = field(default_factory=list)
 
-    def move(self, amount_usd: float) -> None:
+    def move(self, amount_usd: float, host_ns: int) -> None:
         """A deposit (+) or a withdrawal (-)."""
         self.usd += amount_usd
         self.lower_usd += amount_usd
         self.higher_usd += amount_usd
-        self.withdrawn_usd += max(0.0, -amount_usd)
-        self.deposited_usd += max(0.0, amount_usd)
+        self.moved.append(Moved(amount_usd, host_ns))
+
+    def told(self, host_ns: int) -> None:
+        """The account was told, with all that was moved."""
+        for moved in self.moved:
+            if moved.told_host_ns is None and host_ns > moved.host_ns:
+                moved.told_host_ns = host_ns
+
+    def unknown_usd(self, host_ns: int) -> float:
+        """Withdrawn, and perhaps not known of at this instant."""
+        return sum(max(0.0, -m.amount_usd) for m in self.moved if not m.known(host_ns))
 
     def charge(self, fee_usd: float) -> None:
         """A commission of the purchase: the stop is measured after it."""
@@ -133,24 +155,26 @@ class Baseline:
         self.lower_usd -= fee_usd
         self.higher_usd -= fee_usd
 
-    def least_usd(self, loss_fraction: float, tolerance: float) -> float:
+    def least_usd(self, loss_fraction: float, tolerance: float, host_ns: int) -> float:
         """The lowest equity that an honest stop at that loss leaves."""
         usd = min(self.usd, self.lower_usd)
-        return usd - loss_fraction * (usd + self.withdrawn_usd) - tolerance * usd
+        return usd - loss_fraction * (usd + self.unknown_usd(host_ns)) - tolerance * usd
 
     def most_usd(self, loss_fraction: float, tolerance: float) -> float:
         """The highest one."""
         usd = max(self.usd, self.higher_usd)
-        return usd - loss_fraction * (usd - self.deposited_usd) + tolerance * usd
+        deposited_usd = sum(max(0.0, moved.amount_usd) for moved in self.moved)
+        return usd - loss_fraction * (usd - deposited_usd) + tolerance * usd
 
-    def truly_broken(self, quote: Quote, cash_usd: float, shares: float) -> bool:
+    def truly_broken(self, quote: Quote, cash_usd: float, shares: float, host_ns: int) -> bool:
         """Mid and last agree, and by both the loss is beyond doubt."""
         equities_usd = (cash_usd + shares * mark for mark in (quote.mid, quote.last))
-        return quote.agrees and not quote.jumped and self.beyond_doubt(*equities_usd)
+        sound = quote.agrees and not quote.jumped
+        return sound and self.beyond_doubt(host_ns, *equities_usd)
 
-    def beyond_doubt(self, *equities_usd: float) -> bool:
+    def beyond_doubt(self, host_ns: int, *equities_usd: float) -> bool:
         """By each of these the loss is there."""
-        least_usd = self.least_usd(LOSS_FRACTION, TOLERANCE)
+        least_usd = self.least_usd(LOSS_FRACTION, TOLERANCE, host_ns)
         return all(equity_usd <= least_usd for equity_usd in equities_usd)
 
     def possibly_broken(self, *equities_usd: float) -> bool:

@@ -92,8 +92,10 @@ def _readiness(state: State, now: Now, session: Session, times: Window) -> list[
 
 
 def _margin(state: State, wanted: int, equity: float) -> Check:
-    if state.preview is None or state.preview.problem:
-        problem = state.preview.problem if state.preview else "the broker gave no what-if"
+    if state.preview is None:
+        return Check(name="margin", ok=False, detail="the broker gave no what-if")
+    problem = margin.problem(state, state.preview)
+    if problem:
         return Check(name="margin", ok=False, detail=problem[:TEXT_MAX])
     room = margin.room(state, state.preview, wanted, equity)
     if room.shares >= wanted:
@@ -187,8 +189,8 @@ def _enter(state: State, now: Now, session: Session, times: Window) -> list[Mess
         preview = state.preview
         if margin.ask_smaller(state) or margin.outgrown(state, wanted):
             return _ask_preview(state, now, session, wanted, times)
-        if preview is None or preview.problem:
-            problem = preview.problem if preview is not None else ""
+        problem = margin.problem(state, preview) if preview is not None else ""
+        if preview is None or problem:
             said = [_preview_problem(session, problem)] if problem else []
             return [*said, *_ask_preview(state, now, session, wanted, times)]
         return _clamped(state, session, wanted, equity, times)

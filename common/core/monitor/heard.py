@@ -12,7 +12,6 @@ from common.core.monitor.state import (
     Day,
     SaidRefusal,
     State,
-    of_session,
     without_figures,
 )
 from common.messages import (
@@ -318,6 +317,5 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
         if message.price_usd is not None and state.closing is not None:
             gap = message.price_usd - state.closing.close_usd
             state.day.gap_usd = message.shares * gap if state.closing.day < message.day else 0.0
-    account = state.account
-    if account is not None and account.shares == state.shares and of_session(state, account):
-        ledger.compare_net_liquidation(state, account)
+    if state.account is not None:  # the one it is made of
+        ledger.compare_net_liquidation(state, state.account)

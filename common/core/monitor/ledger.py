@@ -181,8 +181,9 @@ def _counted_already(state: State, fill: Fill) -> bool:
 
 
 def _first_fill(state: State, fill: Fill, today: date) -> None:
-    """From an entry's first share on, the stop is measured from the equity of that moment. What it
-    still buys after its first shares were sold again is under their stop."""
+    """From an entry's first share on, the stop is measured from the equity of that moment, and net
+    liquidation is compared with what the entry was sized on: money that left in between shows. What
+    it still buys after its first shares were sold again is under their stop."""
     entry = state.entry
     if entry is None or fill.intent_id != entry.order.intent_id or entry.filled > fill.shares:
         return
@@ -192,6 +193,7 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
         shares=0,
         price_usd=0.0,
         source="entry fill",
+        anchor_nlv_usd=entry.sized_on.net_liquidation_usd if entry.sized_on else None,
     )
     state.breach = None
     state.stop_fired = False
@@ -253,6 +255,8 @@ def _charge(state: State, exec_id: str) -> None:
         return
     if booked.signed_shares > 0:
         base.baseline_usd -= commission_usd
+        if base.anchor_nlv_usd is not None:
+            base.anchor_nlv_usd -= commission_usd
     else:
         base.cash_flow_usd -= commission_usd
 

@@ -62,6 +62,23 @@ def outgrown(state: State, wanted: int) -> bool:
     return wanted > preview.shares * (1.0 + PRICE_DRIFT_FRACTION)
 
 
+def problem(state: State, preview: MarginPreview) -> str:
+    """Why this what-if allows no entry, whatever its margin: it failed, or it shows that money has
+    left since the account was told, which the size would not know; "" when it serves."""
+    account = state.account
+    if preview.problem or account is None:
+        return preview.problem
+    left_usd = preview.equity_with_loan_after_usd + preview.commission_usd
+    gone_usd = account.equity_with_loan_usd - left_usd
+    most_usd = state.settings.stop.flow_fraction_max * abs(account.net_liquidation_usd)
+    if preview.equity_with_loan_after_usd <= 0.0 or gone_usd <= most_usd:
+        return ""
+    return (
+        f"the what-if counts equity with loan ${left_usd:,.0f}, the account said "
+        f"${account.equity_with_loan_usd:,.0f}: waiting for its next report"
+    )
+
+
 def proven(state: State) -> bool:
     """Whether the account is portfolio margin for certain, or because the settings say so."""
     said, account = state.settings.margin.account, state.account

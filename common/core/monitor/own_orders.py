@@ -44,6 +44,7 @@ def take_plan(state: State, now: Now, order: Order) -> None:
         state.exit_attempt[key] = state.exit_attempt.get(key, 0) + 1
         return
     account = state.account
+    plan.sized_on = account
     plan.equity_usd = capped(state, account.net_liquidation_usd) if account else 0.0
     plan.leverage = order.shares * order.price_usd / plan.equity_usd if plan.equity_usd > 0 else 0.0
     plan.again = state.day is not None and state.day.stops > 0

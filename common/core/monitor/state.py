@@ -85,6 +85,8 @@ class Plan(Struct):
     asked_host_ns: int
     leverage: float = 0.0
     equity_usd: float = 0.0
+    sized_on: AccountSnapshot | None = None
+    """An entry's account, of which `equity_usd` may be used."""
     status: OrderStatus = "PendingSubmit"
     reason: str = ""
     reported: int = 0
