@@ -8,12 +8,15 @@ import pytest
 from common.clock import SECOND_NS
 from common.core.monitor.state import stop_usd
 from common.messages import (
+    Adopt,
     Alert,
     BaselineSet,
     EntryRefused,
     GoNoGo,
+    Message,
     PlaceOrder,
     PreviewMargin,
+    Resume,
     StopArmed,
     StopHit,
     SubmitOrder,
@@ -185,3 +188,64 @@ def test_the_readiness_line_tells_of_money_that_left_since_the_account() -> None
     asked = of(PreviewMargin, day.at("15:50"))
     line = one(GoNoGo, day.preview(asked[-1]) + day.tick())
     assert [check.name for check in line.checks if not check.ok] == ["margin"]
+
+
+# --- whose the shares are ------------------------------------------------------------------------
+
+
+def bear_open(day: RiskDay) -> list[Message]:
+    """What is said from a BEAR close to the next session's first minutes."""
+    said = day.at("16:01") + day.hear(day.bar(390.0, TUESDAY), day.signal("BEAR", TUESDAY))
+    said += day.tick()
+    day.next_session()
+    return said + day.open_at(390.0) + day.ticks(10)
+
+
+def test_our_position_stays_ours_when_a_part_goes_without_an_execution() -> None:
+    # given: our entry, 100 shares of which are transferred
+    day = RiskDay()
+    day.open_at()
+    day.enter()
+    day.held, day.cash_usd = day.held - 100, day.cash_usd + 100 * CLOSE_USD
+    day.account(1.0)
+    day.account(3.0)
+    assert "foreign" in day.state.halts
+    day.hear(Resume(key="r", deadline_ns=0, by="me"))
+    # then: a BEAR close sells the rest
+    order = one(PlaceOrder, bear_open(day)).order
+    assert (order.shares, order.reason) == (7400, "bear")
+
+
+@pytest.mark.parametrize(("more", "ours"), [(0, True), (1, False)])
+def test_shares_of_an_entry_whose_executions_never_came_are_ours(more: int, ours: bool) -> None:
+    day = RiskDay()
+    day.open_at()
+    order = day.entry_order()
+    day.update(order, "Filled", order.shares)
+    day.held, day.cash_usd = order.shares + more, day.cash_usd - order.shares * CLOSE_USD
+    day.account()
+    day.account(30.0)
+    assert day.state.shares == order.shares + more
+    assert day.state.ours == ours
+
+
+def test_a_position_bought_by_somebody_while_we_hold_none_is_not_ours() -> None:
+    day = RiskDay()
+    day.open_at()
+    day.held = 50
+    day.account()
+    day.account(3.0)
+    assert (day.state.shares, day.state.ours) == (50, False)
+
+
+def test_a_bear_close_pages_while_what_is_held_waits_to_be_adopted() -> None:
+    day = RiskDay(held=100, cash_usd=CASH_USD - 100 * CLOSE_USD, adopted=False)
+    day.open_at()
+    said = bear_open(day)
+    assert not of(PlaceOrder, said)
+    pages = [alert for alert in of(Alert, said) if alert.code == "bear-adopt"]
+    assert [(page.level, page.raised) for page in pages] == [("page", True)]
+    assert day.state.said_state.pending == "the bear exit waits for trader adopt"
+    said = day.hear(Adopt(key="a", deadline_ns=0, by="me")) + day.ticks(5)
+    assert one(PlaceOrder, said).order.reason == "bear"
+    assert "bear-adopt" not in day.state.alerts

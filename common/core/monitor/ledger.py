@@ -88,9 +88,15 @@ def _believe_broker(state: State, now: Now, account: AccountSnapshot) -> None:
         base.recounted = True
         if account.mark_usd is not None:
             base.cash_flow_usd -= (account.shares - after_split) * account.mark_usd
-    state.ours = state.ours and account.shares == 0
+    if before <= 0:
+        state.ours = _may_have_bought(state, account.shares)
     _halt_when_short(state)
     when_flat(state)
+
+
+def _may_have_bought(state: State, shares: int) -> bool:
+    """Whether shares where there were none can be an entry of ours whose executions are missing."""
+    return state.entry is not None and shares <= state.entry.order.shares
 
 
 def _split_booked(state: State, before: int, account: AccountSnapshot) -> float | None:

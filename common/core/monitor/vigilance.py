@@ -90,8 +90,14 @@ def conditions(state: State, now: Now) -> Conditions:
         if code in ("foreign", "liquidation", "journal"):
             found[f"halt-{code}"] = ("page", f"HALTED: {reason} (trader status, trader resume)")
     if shares > 0 and not state.ours:
-        text = f"{shares} shares of SMH were found that we did not buy; the stop protects them"
-        found["adopt"] = ("notice", f"{text}; entries wait for trader adopt")
+        text = f"{shares} shares of SMH were found that we did not buy"
+        found["adopt"] = (
+            "notice",
+            f"{text}; the stop protects them; entries wait for trader adopt",
+        )
+        if state.bear_pending:
+            text = f"BEAR, and {text}: their exit waits for trader adopt"
+            found["bear-adopt"] = ("page", f"{text} (trader flatten sells them too)")
     return found
 
 
@@ -223,7 +229,7 @@ def _pending(state: State, now: Now) -> str:
     if reason is not None:
         return f"{reason} exit at the next open" if not in_session(state, now) else f"{reason} exit"
     if state.shares:
-        return ""
+        return "the bear exit waits for trader adopt" if state.bear_pending else ""
     if state.day is not None and state.day.entry_over:
         return f"no entry today: {state.day.entry_over}"
     refusal = entry.standing(state, now)
