@@ -27,6 +27,7 @@ STOPPED, BEAR, LIQUIDATED = (
 # Columns of a trade's row.
 ENTRY_AT, ENTRY_USD, SHARES, LEVERAGE, EXIT_AT, EXIT_USD, REASON, STOP_USD, PROFIT_USD = range(9)
 COLUMNS = 9
+GROUP = 16  # sessions looked at together
 REGT_BUYING_POWER = margin.REGT_BUYING_POWER
 SPLIT_DAYS = stop.SPLIT_DAYS
 
@@ -79,16 +80,19 @@ for _rule in COMPILED_RULES:
 def _fill_emas(closes_usd: Floats, spans: Ints, emas: Floats) -> None:
     """The EMA of each span at each close: (spans, closes).
 
-    Two at a time: each step of one waits for its last, so another fits between.
+    Four at a time: each step of one waits for its last, so others fit between.
     """
-    for k in range(0, len(spans), 2):
-        other = min(k + 1, len(spans) - 1)
-        one_ema = other_ema = closes_usd[0]
+    last = len(spans) - 1
+    for i in range(0, len(spans), 4):
+        j, k, m = min(i + 1, last), min(i + 2, last), min(i + 3, last)
+        span_i, span_j, span_k, span_m = spans[i], spans[j], spans[k], spans[m]
+        a = b = c = d = closes_usd[0]
         for s in range(len(closes_usd)):
-            one_ema = rules.ema_step(one_ema, closes_usd[s], spans[k])
-            other_ema = rules.ema_step(other_ema, closes_usd[s], spans[other])
-            emas[k, s] = one_ema
-            emas[other, s] = other_ema
+            usd = closes_usd[s]
+            a = emas[i, s] = rules.ema_step(a, usd, span_i)
+            b = emas[j, s] = rules.ema_step(b, usd, span_j)
+            c = emas[k, s] = rules.ema_step(c, usd, span_k)
+            d = emas[m, s] = rules.ema_step(d, usd, span_m)
 
 
 @compiling.part
@@ -236,6 +240,25 @@ def _walked(
 
 
 @compiling.part
+def _turns(fast: Floats, slow: Floats, side: int, held: bool) -> bool:
+    """Whether the side turns anywhere within a whole group of closes. Each is asked by itself, so
+    the processor may ask several at once."""
+    turns = 0
+    for k in range(GROUP):
+        turns |= int((rules.side_of(fast[k], slow[k], side) > 0) != held)
+    return turns != 0
+
+
+@compiling.part
+def _pays(dividend_usd: Floats) -> bool:
+    """Whether a dividend is paid anywhere within a whole group of sessions."""
+    paid = 0
+    for k in range(GROUP):
+        paid |= int(dividend_usd[k] != 0.0)
+    return paid != 0
+
+
+@compiling.part
 def _quiet(
     fast: Floats, slow: Floats, dividend_usd: Floats, side: int, shares: int, at_once: bool
 ) -> int:
@@ -244,12 +267,21 @@ def _quiet(
     held = shares > 0
     if (side > 0) != held:
         return 0
-    for k in range(len(fast)):
+    k = 0
+    while k + GROUP <= len(fast):
+        until = k + GROUP
+        if _turns(fast[k:until], slow[k:until], side, held):
+            break
+        if held and _pays(dividend_usd[k:until]):
+            break
+        k = until
+    while k < len(fast):
         if held and dividend_usd[k] != 0.0:
             return k
         side = rules.side_of(fast[k], slow[k], side)
         if (side > 0) != held:
             return k if at_once else k + 1
+        k += 1
     return len(fast)
 
 

@@ -17,6 +17,12 @@ OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 """`_nrt`: compiled code counts no references, so it may pass arrays about for nothing. It may not
 make any: whoever calls brings the room."""
 
+_config: Any = numba.config
+# Sums in strands become vector instructions, in the very order that is written. LLVM does this by
+# default; numba does not, since an older LLVM did it wrongly: the event path in plain Python, with
+# which the compiled one must agree to the bit, stands guard.
+_config.SLP_VECTORIZE = 1
+
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function itself, which compiled functions may call from now on."""
@@ -42,10 +48,9 @@ def kept(function: Callable[..., Any], modules: Iterable[ModuleType] = ()) -> Ca
     except OSError:
         compiled = njit(function, **OPTIONS, nogil=True)
         return compiled
-    config: Any = numba.config
-    usual, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+    usual, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
     try:
         compiled = njit(function, **OPTIONS, nogil=True, cache=True)
     finally:
-        config.CACHE_DIR = usual
+        _config.CACHE_DIR = usual
     return compiled

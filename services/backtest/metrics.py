@@ -17,6 +17,7 @@ from services.backtest.sheet import Floats
 
 DAYS_PER_YEAR = 365.25
 SESSIONS_PER_YEAR = 252
+GROUP = 32  # closes looked at together
 COUNTS = ("entries", "stops", "bear_exits")
 OPEN, STOPPED, BEAR = (EXIT_REASONS.index(reason) for reason in ("", "stop", "bear"))
 
@@ -99,37 +100,6 @@ def drawdown_of_largest_dollar_fall_pct(result: Result) -> float:
 
 
 @compiling.part
-def _total(values: Floats, count: int) -> float:
-    """The sum of the first values, in four strands: they need not wait for one another."""
-    a = b = c = d = 0.0
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a += values[i]
-        b += values[i + 1]
-        c += values[i + 2]
-        d += values[i + 3]
-    for i in range(whole, count):
-        a += values[i]
-    return (a + b) + (c + d)
-
-
-@compiling.part
-def _least(values: Floats, count: int) -> float:
-    """The smallest of the first values, in four strands too; NaN of none."""
-    if count < 1:
-        return math.nan
-    a = b = c = d = float(values[0])
-    for i in range(0, count - count % 4, 4):
-        a = min(a, values[i])
-        b = min(b, values[i + 1])
-        c = min(c, values[i + 2])
-        d = min(d, values[i + 3])
-    for i in range(count - count % 4, count):
-        a = min(a, values[i])
-    return min(a, b, c, d)
-
-
-@compiling.part
 def _larger(a: float, b: float) -> float:
     """As max(), which compiled code pays for with a search for NaN; equity never is."""
     return a if a > b else b
@@ -141,47 +111,83 @@ def _smaller(a: float, b: float) -> float:
 
 
 @compiling.part
+def _total(values: Floats, count: int) -> float:
+    """The sum of the first values, in eight strands: they need not wait for one another."""
+    a = b = c = d = e = f = g = h = 0.0
+    whole = count - count % 8
+    for i in range(0, whole, 8):
+        a += values[i]
+        b += values[i + 1]
+        c += values[i + 2]
+        d += values[i + 3]
+        e += values[i + 4]
+        f += values[i + 5]
+        g += values[i + 6]
+        h += values[i + 7]
+    for i in range(whole, count):
+        a += values[i]
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@compiling.part
+def _spread(values: Floats, count: int, mean: float) -> float:
+    """The sum of the squared distances of the first values from their mean, in strands too."""
+    a = b = c = d = e = f = g = h = 0.0
+    whole = count - count % 8
+    for i in range(0, whole, 8):
+        a += (values[i] - mean) * (values[i] - mean)
+        b += (values[i + 1] - mean) * (values[i + 1] - mean)
+        c += (values[i + 2] - mean) * (values[i + 2] - mean)
+        d += (values[i + 3] - mean) * (values[i + 3] - mean)
+        e += (values[i + 4] - mean) * (values[i + 4] - mean)
+        f += (values[i + 5] - mean) * (values[i + 5] - mean)
+        g += (values[i + 6] - mean) * (values[i + 6] - mean)
+        h += (values[i + 7] - mean) * (values[i + 7] - mean)
+    for i in range(whole, count):
+        a += (values[i] - mean) * (values[i] - mean)
+    return ((a + b) + (c + d)) + ((e + f) + (g + h))
+
+
+@compiling.part
+def _ends(values: Floats, count: int) -> tuple[float, float]:
+    """The smallest and the largest of the first values, at least one, in four strands."""
+    a = b = c = d = values[0]
+    e = f = g = h = values[0]
+    whole = count - count % 4
+    for i in range(0, whole, 4):
+        a, e = _smaller(values[i], a), _larger(values[i], e)
+        b, f = _smaller(values[i + 1], b), _larger(values[i + 1], f)
+        c, g = _smaller(values[i + 2], c), _larger(values[i + 2], g)
+        d, h = _smaller(values[i + 3], d), _larger(values[i + 3], h)
+    for i in range(whole, count):
+        a, e = _smaller(values[i], a), _larger(values[i], e)
+    return _smaller(_smaller(a, b), _smaller(c, d)), _larger(_larger(e, f), _larger(g, h))
+
+
+@compiling.part
 def _worst_fall(equity_usd: Floats, start_usd: float) -> float:
     """The deepest fall from the running maximum, as a fraction of it.
 
-    Closes below `floor_usd` lie deeper below the maximum so far than any before. Four at a time
-    are looked at one by one only where the lowest of them may be such a one: that is rare, so
-    nearly no close costs a division, or a branch that the processor guesses wrong.
+    Closes below `floor_usd` lie deeper below the maximum so far than any before. A group of them
+    is looked at one by one only where the lowest of it may be such a one: that is rare, so nearly
+    no close costs a division, or a branch that the processor guesses wrong.
     """
     peak = floor_usd = start_usd
     kept = 1.0
-    for first in range(0, len(equity_usd), 4):
-        until = min(first + 4, len(equity_usd))
-        high = low = equity_usd[first]
-        if until - first == 4:
-            for k in range(1, 4):
-                high = _larger(equity_usd[first + k], high)
-                low = _smaller(equity_usd[first + k], low)
+    for first in range(0, len(equity_usd), GROUP):
+        group = equity_usd[first : first + GROUP]
+        if len(group) == GROUP:
+            low, high = _ends(group, GROUP)
             raised = high * kept if high > peak else floor_usd
             if low >= _larger(raised, floor_usd):
                 peak, floor_usd = _larger(high, peak), raised
                 continue
-        for usd in equity_usd[first:until]:
+        for usd in group:
             if usd > peak:
                 peak, floor_usd = usd, usd * kept
             elif usd < floor_usd:
                 floor_usd, kept = usd, usd / peak
     return 1.0 - kept
-
-
-@compiling.part
-def _spread(values: Floats, count: int, mean: float) -> float:
-    """The sum of the squared distances of the first values from their mean, in four strands."""
-    a = b = c = d = 0.0
-    whole = count - count % 4
-    for i in range(0, whole, 4):
-        a += (values[i] - mean) * (values[i] - mean)
-        b += (values[i + 1] - mean) * (values[i + 1] - mean)
-        c += (values[i + 2] - mean) * (values[i + 2] - mean)
-        d += (values[i + 3] - mean) * (values[i + 3] - mean)
-    for i in range(whole, count):
-        a += (values[i] - mean) * (values[i] - mean)
-    return (a + b) + (c + d)
 
 
 @compiling.part
@@ -230,8 +236,8 @@ def _figures(
     row[CAGR_PCT] = _cagr_pct(final_usd / start_usd, years)
     row[MAX_DRAWDOWN_PCT] = _worst_fall(equity_usd, start_usd) * 100.0
     first_return = (equity_usd[0] - start_usd) / start_usd
-    # In this order: with one session the least is NaN, and NaN is smaller than nothing.
-    row[WORST_DAY_PCT] = _smaller(_least(returns, sessions - 1), first_return) * 100.0
+    least = _ends(returns, sessions - 1)[0] if sessions > 1 else first_return
+    row[WORST_DAY_PCT] = _smaller(least, first_return) * 100.0
     row[SHARPE] = _sharpe(returns, sessions - 1)
     row[ENTRIES] = len(reasons)
     row[STOPS] = stops
