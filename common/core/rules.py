@@ -57,6 +57,14 @@ def is_split(ratio: float) -> bool:
     return False
 
 
+def narrow_mid(bid: float | None, ask: float | None, spread_fraction_max: float) -> float | None:
+    """Mid of an uncrossed quote whose spread is at most that fraction of it, else None."""
+    if bid is None or ask is None or bid > ask:
+        return None
+    mid = (bid + ask) / 2.0
+    return mid if ask - bid <= spread_fraction_max * mid else None
+
+
 def leverage_for_vix(
     vix: float, base: float, below: tuple[float, ...], leverages: tuple[float, ...]
 ) -> float:

@@ -91,6 +91,9 @@ ENTRY_CASES = {
     ),
     "own price too old": Case(lambda p: older(p, 61), "price is 61 s old"),
     "leverage": Case(nothing, "leverage would be 3.80x", order(shares=38_000)),
+    "sized at another price": Case(
+        lambda p: p.hear(tws.OwnPrice(101.1, "live")), "sized at $100.00, the gateway's own"
+    ),
     "wrong side": Case(nothing, "may not SELL", msgspec.structs.replace(order(), action="SELL")),
     "limit order without a limit": Case(nothing, "limit", order(order_type="LMT")),
     "past its deadline": Case(nothing, "too late", order(deadline_s=-1)),
@@ -205,6 +208,20 @@ def test_a_sale_waits_while_the_reported_position_lags_behind_the_fills() -> Non
     play.hear(tws.PositionReport(ACCOUNT, "SMH", 1000, 100.0))
     play.pass_s(0.5)
     assert len(play.sent) == 2
+
+
+@pytest.mark.parametrize("own_usd", [99.1, 100.9])
+def test_an_entry_sized_within_a_hundredth_of_the_own_price_goes(own_usd: float) -> None:
+    play = ready()
+    play.hear(tws.OwnPrice(own_usd, "live"))
+    assert play.refusal(order()) == ""
+
+
+def test_an_exit_goes_whatever_price_it_was_noted_at() -> None:
+    play = ready(shares=1000)
+    play.hear(tws.OwnPrice(50.0, "live"))
+    assert play.refusal(order("EXIT")) == ""
+    assert len(play.sent) == 1
 
 
 def test_halted_stops_entries_and_lets_exits_go() -> None:

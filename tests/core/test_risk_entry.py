@@ -17,6 +17,7 @@ from common.messages import (
     Message,
     PlaceOrder,
     PreviewMargin,
+    Quote,
     Refused,
     RiskState,
     Silence,
@@ -194,6 +195,31 @@ def test_a_stale_price_is_no_price_and_its_growing_age_is_no_news() -> None:
     day.wait(10)
     refused = one(EntryRefused, day.ticks(40, every_s=1.0))
     assert "old" in refused.reason
+
+
+def printed(day: RiskDay, usd: float, bid_usd: float | None, ask_usd: float | None) -> None:
+    """A last print, heard beside this quote."""
+    ns, host_ns = day.now.market_ns, day.now.host_ns
+    day.hear(Quote(ns, bid_usd, ask_usd, usd, usd, agree=False, kind="live", tick_host_ns=host_ns))
+
+
+@pytest.mark.parametrize("quote", [(399.6, 400.4), (None, None), (None, 400.0)])
+def test_a_last_print_without_a_narrow_quote_sizes_no_entry(
+    quote: tuple[float | None, float | None],
+) -> None:
+    # given: 15:55, and one wild print at which a tenth more would be bought
+    day = opened()
+    day.asked_at("15:50")
+    asked = one(PreviewMargin, day.ready_at("15:55"))
+    # when: the what-if has answered, and the print is the newest price
+    printed(day, 364.0, *quote)
+    said = day.preview(asked) + day.tick()
+    # then
+    assert "sizes no entry" in one(EntryRefused, said).reason
+    assert not of(PlaceOrder, said)
+    # and a narrow quote lets it follow, sized at its mid
+    day.quote(400.0, 1.0, agree=False)
+    assert one(PlaceOrder, day.tick()).order.price_usd == 400.0
 
 
 def test_two_reasons_taking_turns_are_said_once_each() -> None:

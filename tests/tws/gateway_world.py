@@ -174,7 +174,7 @@ class Gateway:
             limit_usd=limit_usd,
             stop_usd=stop_usd,
             outside_rth=False,
-            price_usd=limit_usd or 200.0,
+            price_usd=self.state.price_usd or limit_usd or 200.0,
             deadline_ns=self.clock.now_ns() + 60 * MINUTE_NS,
         )
 

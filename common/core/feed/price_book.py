@@ -11,7 +11,7 @@ import math
 
 from msgspec import Struct
 
-from common.core.rules import SECOND_NS
+from common.core.rules import SECOND_NS, narrow_mid
 from common.core.staleness import late
 from common.messages import DataKind, Now, Quote
 from common.settings import Data
@@ -115,14 +115,6 @@ class Book(Struct):
 def valid_price(value: float) -> float | None:
     """`value` where it can be a price: finite, above 0, not IB's "unset"."""
     return value if math.isfinite(value) and 0.0 < value <= PRICE_USD_MAX else None
-
-
-def narrow_mid(bid: float | None, ask: float | None, spread_fraction_max: float) -> float | None:
-    """Mid of an uncrossed quote whose spread is at most that fraction of it, else None."""
-    if bid is None or ask is None or bid > ask:
-        return None
-    mid = (bid + ask) / 2.0
-    return mid if ask - bid <= spread_fraction_max * mid else None
 
 
 def near(value: float | None, other: float | None, fraction: float) -> bool:

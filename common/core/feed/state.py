@@ -12,9 +12,9 @@ from msgspec import Struct, field
 from common import settings as settings_file
 from common.core.feed import market_day
 from common.core.feed.market_day import DELAY_NS, MINUTE_NS
-from common.core.feed.price_book import Book, Level, narrow_mid, valid_price
+from common.core.feed.price_book import Book, Level, valid_price
 from common.core.feed.subscription import DATA_KEPT, DATA_LOST, Subscription
-from common.core.rules import SECOND_NS
+from common.core.rules import SECOND_NS, narrow_mid
 from common.core.staleness import late
 from common.messages import (
     Alert,

@@ -17,6 +17,10 @@ from common.settings import Account as AccountSettings
 PRICE_AGE_S_MAX = 60.0
 """Market seconds; this limit is against gross error, the risk monitor asks for fresher prices."""
 
+PRICE_APART_FRACTION_MAX = 0.01
+"""Between the gateway's own price and the one that a purchase was sized at: beyond it one of them
+is wild, and the largest leverage alone would let an order of a smaller tier grow by a quarter."""
+
 EXIT_ACTIONS_FACTOR = 2
 """Exits may go on to twice the day's number of orders: enough to get out, still a bound."""
 
@@ -263,6 +267,11 @@ def _entry_size_refusal(state: State, now: Now, order: Order) -> str:
     age_s = (now.market_ns - state.price_market_ns) / SECOND_NS
     if age_s > PRICE_AGE_S_MAX:
         return f"the gateway's own price is {age_s:.0f} s old"
+    if abs(order.price_usd / state.price_usd - 1.0) > PRICE_APART_FRACTION_MAX:
+        return (
+            f"it was sized at ${order.price_usd:,.2f}, the gateway's own price is "
+            f"${state.price_usd:,.2f}: more than {PRICE_APART_FRACTION_MAX:.0%} apart"
+        )
     price_usd = max(state.price_usd, order.limit_usd or 0.0)
     value_usd = order.shares * price_usd
     if value_usd > settings.limits.order_value_usd_max:

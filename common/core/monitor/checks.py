@@ -6,6 +6,7 @@ The go / no-go line, the entry itself and the question why there is none ask the
 from __future__ import annotations
 
 from common.clock import SECOND_NS
+from common.core import rules
 from common.core.monitor.state import State
 from common.core.monitor.stop import armed
 from common.core.staleness import late
@@ -109,6 +110,9 @@ def _data(state: State, now: Now) -> _Found:
     settings = state.settings
     if settings.account.mode == "live" and settings.data.require_live and quote.kind != "live":
         return "data", False, f"SMH prices are {quote.kind}; data.require_live asks for live ones"
+    mid = rules.narrow_mid(quote.bid_usd, quote.ask_usd, settings.data.spread_fraction_max)
+    if mid is None and not quote.agree:
+        return "data", False, "SMH's quote is missing or wide: one print alone sizes no entry"
     return "data", True, f"{quote.kind}, {age_s:.1f} s old"
 
 
