@@ -180,19 +180,42 @@ def _on_person(state: State, now: Now, command: Halt | Resume | Flatten | Adopt)
         case Halt():
             return [Accepted(key=key, note="entries stop; exits go")]
         case Resume():
-            return [Accepted(key=key, note="entries are allowed again")]
+            return [Accepted(key=key, note=_resumed(state))]
         case Adopt():
             if not state.shares:
                 return [Refused(key=key, reason="no SMH is held, so there is nothing to adopt")]
             return [Accepted(key=key, note=f"{state.shares} shares are ours now")]
         case Flatten():
-            note = "selling now" if in_session(state, now) else "selling at the next open"
-            if not state.flatten_pending:
-                note = "nothing is held; halted until resumed"
+            if "flatten" not in state.halts:
+                return [Accepted(key=key, note="called off by a later resume")]
             latch = Halt(
                 key=f"{key[:KEY_MAX]}-halt", deadline_ns=0, by="risk_monitor", reason="flatten"
             )
-            return [Accepted(key=key, note=note), latch]
+            return [Accepted(key=key, note=_flattening(state, now)), latch]
+
+
+def _resumed(state: State) -> str:
+    if not state.flatten_called_off:
+        return "entries are allowed again"
+    note = "entries are allowed again, and the flatten that was not done is called off"
+    if state.shares is None:
+        return note
+    sold = (
+        "" if state.exit is None else f"; {state.exit.order.intent_id}, already sent, still sells"
+    )
+    return f"{note}: {state.shares} shares are held{sold}"
+
+
+def _flattening(state: State, now: Now) -> str:
+    if not state.flatten_pending:
+        return "nothing is held; halted until resumed"
+    if state.shares is None:
+        return "what is held is not known yet: it is sold once the broker tells it"
+    if state.shares < 0:
+        return (
+            "the account is short SMH, which no sale mends: cover it in TWS; halted until resumed"
+        )
+    return "selling now" if in_session(state, now) else "selling at the next open"
 
 
 def _start_usd(state: State, day: Day) -> float:

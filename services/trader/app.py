@@ -140,7 +140,7 @@ def flatten(yes: Yes = False, as_json: Json = False, mode: Mode = None) -> ExitC
 @app.command()
 @told
 def resume(yes: Yes = False, as_json: Json = False, mode: Mode = None) -> ExitCode:
-    """Leave HALTED, after seeing what differs."""
+    """Leave HALTED, after seeing what differs. A flatten that was not done yet is called off."""
 
     shown = ("mode", "position", "orders", "link", "signal", "next", "alerts")
     _confirm(mode, shown, "Let it enter again?", yes=yes, as_json=as_json)

@@ -405,9 +405,78 @@ def test_flatten_asked_twice_sells_once() -> None:
 def test_a_late_repeat_of_flatten_does_not_undo_a_resume() -> None:
     day = RiskDay()
     day.open_at()
-    day.hear(flatten(), resume(), flatten())
+    day.hear(flatten(), resume())
+    repeated = day.hear(flatten())
     day.tick()
     assert day.newest_mode() == "ACTIVE"
+    assert "later resume" in one(Accepted, repeated).note
+    assert not of(Halt, repeated)
+
+
+def test_a_resume_that_calls_off_a_sale_says_what_is_kept() -> None:
+    # given: flattened in the evening, to be sold at the next open
+    day = held_day()
+    day.wait_until(instant(TUESDAY, "18:00"))
+    day.hear(flatten())
+    # when
+    note = one(Accepted, day.hear(resume())).note
+    # then: told again it says the same, and nothing is sold
+    assert "called off: 7500 shares are held" in note
+    assert one(Accepted, day.hear(resume())).note == note
+    day.next_session()
+    assert not of(PlaceOrder, day.open_at(400.0) + day.ticks(10))
+
+
+def test_a_resume_names_the_exit_that_it_cannot_call_back() -> None:
+    day = held_day()
+    day.hear(flatten())
+    order = one(PlaceOrder, day.tick()).order
+    day.update(order, "Submitted")
+    assert f"{order.intent_id}, already sent, still sells" in one(Accepted, day.hear(resume())).note
+
+
+def test_a_resume_after_the_sale_calls_nothing_off() -> None:
+    day = held_day()
+    day.hear(flatten())
+    day.sold(one(PlaceOrder, day.tick()).order, 399.0)
+    assert one(Accepted, day.hear(resume())).note == "entries are allowed again"
+
+
+class Stranger(RiskDay):
+    """A risk monitor that has not heard of the account yet."""
+
+    known = False
+
+    def account(self, after_s: float = 0.0) -> list[Message]:
+        return super().account(after_s) if self.known else []
+
+
+def test_flatten_before_the_position_is_known_sells_it_once_it_is() -> None:
+    day = Stranger(at="11:00", held=7500, cash_usd=CASH_USD - 7500 * 400.0)
+    assert "not known yet" in one(Accepted, day.hear(flatten())).note
+    assert not of(PlaceOrder, day.ticks(5))
+    assert day.state.said_state is not None
+    assert "position is known" in day.state.said_state.pending
+    day.known = True
+    day.quote(400.0)
+    order = one(PlaceOrder, day.account() + day.ticks(5)).order
+    assert (order.reason, order.shares) == ("flatten", 7500)
+
+
+def test_flatten_before_a_flat_account_is_known_sells_nothing_that_is_bought_later() -> None:
+    day = Stranger(at="11:00")
+    day.hear(flatten())
+    day.known = True
+    day.account()
+    day.fill(None, 100, 400.0, action="BUY")
+    assert not of(PlaceOrder, day.quote(400.0) + day.ticks(10))
+
+
+def test_flatten_of_a_short_account_says_that_no_sale_mends_it() -> None:
+    day = RiskDay(held=-100)
+    note = one(Accepted, day.hear(flatten())).note
+    assert "cover it in TWS" in note
+    assert day.newest_mode() == "HALTED"
 
 
 def test_a_halt_stops_entries_and_lets_exits_go() -> None:

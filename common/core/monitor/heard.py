@@ -246,13 +246,15 @@ def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None
             state.halts["person"] = command.reason
         case Resume():
             state.halts.clear()
+            state.flatten_called_off = state.flatten_pending and state.shares != 0
             state.flatten_pending = False
         case Adopt():
             state.ours = True
             _note_bear(state)
         case Flatten():
             state.halts["flatten"] = f"flattened by {command.by}"
-            state.flatten_pending = bool(state.shares) or state.entry is not None
+            # None: what the account holds is not known yet, and is sold once it is
+            state.flatten_pending = state.shares != 0 or state.entry is not None
 
 
 def _take_session(state: State, session: Session) -> None:

@@ -45,6 +45,7 @@ def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
         state.ledger_from_ns = account.refreshed_ns
         state.ours = account.shares == 0
         _halt_when_short(state)
+        when_flat(state)
     if account.shares == state.shares:
         state.mismatch_since_ns = 0
         compare_net_liquidation(state, account)

@@ -172,6 +172,8 @@ class State(Struct):
     fired_host_ns: int = 0
     bear_pending: bool = False
     flatten_pending: bool = False
+    flatten_called_off: bool = False
+    """By the newest resume: what was to be sold is kept."""
     entry: Plan | None = None
     exit: Plan | None = None
     exit_attempt: dict[str, int] = field(default_factory=dict)

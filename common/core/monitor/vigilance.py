@@ -225,6 +225,8 @@ def _pending(state: State, now: Now) -> str:
         return f"the stop at the broker sells: {state.resting.status}"
     if state.entry is not None:
         return f"entry {state.entry.order.intent_id}: {state.entry.status}"
+    if state.flatten_pending and state.shares is None:
+        return "flatten exit once the position is known"
     reason = exits.wanted(state)
     if reason is not None:
         return f"{reason} exit at the next open" if not in_session(state, now) else f"{reason} exit"
