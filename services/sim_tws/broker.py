@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from services.sim_tws import account as money
 from services.sim_tws import order_checks as checks
@@ -46,6 +47,8 @@ class Broker:
         self.link_up = True
         self._books_at_loss: Books | None = None
         self._staged: dict[tuple[int, int], tuple[Instrument, str, Ticket]] = {}
+        self.dialogs: dict[tuple[int, int], Order] = {}
+        """Orders that TWS shows to its user first, by client and order id: no book knows them."""
 
     @property
     def account(self) -> Account:
@@ -95,6 +98,8 @@ class Broker:
         live = self.books.find(client_id, order_id)
         if live is not None and not live.done:
             return self._modify(live, ticket)
+        if (client_id, order_id) in self.dialogs:
+            return None  # the same order, shown already
         staged = self._staged.pop((client_id, order_id), None)
         if staged is None and order_id <= self.books.last_order_id.get(client_id, 0):
             if live is not None and live.status == st.FILLED:
@@ -126,7 +131,8 @@ class Broker:
         return order
 
     def cancel(self, client_id: int, order_id: int) -> Refusal | None:
-        if self._staged.pop((client_id, order_id), None) is not None:
+        waiting: tuple[dict[tuple[int, int], Any], ...] = (self._staged, self.dialogs)
+        if any(orders.pop((client_id, order_id), None) is not None for orders in waiting):
             return None
         order = self.books.find(client_id, order_id)
         if order is None and self.switches.cancel_by_anyone:
@@ -154,6 +160,17 @@ class Broker:
     def lose_staged(self) -> None:
         """Orders that were never transmitted live in TWS only: a restart loses them."""
         self._staged.clear()
+        self.dialogs.clear()
+
+    def answer_dialogs(self, send: bool) -> None:
+        """TWS's user sends what waits in dialogs, or discards it."""
+        waiting, self.dialogs = self.dialogs, {}
+        for order in waiting.values():
+            if send:
+                self._reach(order)
+            else:
+                self.books.orders[order.perm_id] = order
+                self.exchange.end(order, "")
 
     def resume(self, books: Books) -> None:
         """Takes over the books of an earlier run; working orders go on working."""
@@ -238,11 +255,19 @@ class Broker:
         )
 
     def _enter(self, order: Order) -> None:
-        """The order reaches IB: refused, held or worked."""
+        """The order is transmitted: lost, held back by TWS, or on its way to IB."""
         self.books.orders_placed += order.client_id != MANUAL_CLIENT or order.order_id != 0
         if self.switches.lose_orders > 0:
             self.switches.lose_orders -= 1
             return
+        if self.switches.hold_orders > 0 and order.client_id != MANUAL_CLIENT:
+            self.switches.hold_orders -= 1
+            self.dialogs[order.key] = order
+            return
+        self._reach(order)
+
+    def _reach(self, order: Order) -> None:
+        """It reaches IB: refused, held or worked."""
         refusal = None if order.liquidation else self._house_refusal(order)
         if refusal is not None:
             self._refuse(order, refusal)

@@ -189,6 +189,15 @@ def deactivate_orders(server: Server, args: Args) -> None:
     server.switches.deactivate_orders = args["count"]
 
 
+def hold_orders(server: Server, args: Args) -> None:
+    server.switches.hold_orders = args["count"]
+
+
+def answer_dialogs(server: Server, args: Args) -> None:
+    server.advance()
+    server.broker.answer_dialogs(args["send"])
+
+
 def ack_delay(server: Server, args: Args) -> None:
     for number in ORDER_MESSAGES:
         server.switches.delayed_s[number] = args["host_seconds"]

@@ -35,6 +35,7 @@ class Switches:
     lose_orders: int = 0
     deactivate_orders: int = 0
     refuse_group_joins: bool = False
+    hold_orders: int = 0
     cancel_by_anyone: bool = True
     own_executions_only: bool = False
     fill_beats_cancel: bool = False

@@ -403,7 +403,8 @@ class Judge:
         if day is None or not day.entry_from_ns <= order.ns <= day.entry_until_ns + WIRE_NS:
             self._violate(order.ns, f"{name} outside the entry window")
             return
-        if any((e.client_id, e.order_id) in self._traded for e in day.entries):
+        earlier = {(e.client_id, e.order_id) for e in day.entries}
+        if earlier & self._traded or earlier - self._orders.answered:
             self._violate(order.ns, f"{name} is the second of its session")
         if day.signal == "BEAR":
             self._violate(order.ns, f"{name} though the close before was BEAR")

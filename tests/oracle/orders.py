@@ -43,6 +43,8 @@ class Orders:
 
     def __init__(self) -> None:
         self.placed: dict[Key, Placed] = {}
+        self.answered: set[Key] = set()
+        """TWS has said something of them. Others may wait in one of its dialogs, in no book."""
         self.alive: dict[Key, Alive] = {}
         self._perm_ids: dict[int, Key] = {}
         self._unlisted: dict[int, set[Key]] = {}  # by connection: since its last question
@@ -56,6 +58,7 @@ class Orders:
     def said(self, said: OrderSaid) -> None:
         key = (said.owner, said.order_id)
         self._perm_ids[said.perm_id] = key
+        self.answered.add(key)
         for unlisted in self._unlisted.values():
             unlisted.discard(key)
         if said.what_if:
@@ -66,10 +69,12 @@ class Orders:
             self.alive[key].acknowledged = True
 
     def refused(self, error: ErrorSaid) -> None:
+        self.answered.add((error.client_id, error.req_id))
         if error.code in REJECTS:
             self.alive.pop((error.client_id, error.req_id), None)
 
     def executed(self, execution: Executed) -> None:
+        self.answered.add((execution.owner, execution.order_id))
         alive = self.alive.get((execution.owner, execution.order_id))
         if alive is not None:
             alive.left = max(0.0, alive.left - execution.shares)
@@ -86,6 +91,7 @@ class Orders:
             refs = {alive.placed.order_ref: key for key, alive in self.alive.items()}
             key = refs.get(order.order_ref)
         if key is not None:
+            self.answered.add(key)
             self.alive.pop(key, None)
 
     def asked_for_open(self, asked: OpenOrdersAsked) -> None:

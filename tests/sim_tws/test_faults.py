@@ -398,6 +398,27 @@ def test_deactivate_orders(raw: Raw, sim: SimThread) -> None:
     assert sim.broker.books.live() == []
 
 
+def test_hold_orders(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    sim.fault("hold-orders", count=1)
+    for _ in range(2):  # the second time it is the same order, shown already
+        buy(client, 1)
+        assert silent(client, "3", "4", "5", "11")
+    buy(client, 2)
+    assert client.hear("11")[2] == "2"
+
+
+@pytest.mark.parametrize("send", [True, False])
+def test_answer_dialogs(raw: Raw, sim: SimThread, send: bool) -> None:
+    client = raw().start()
+    sim.fault("hold-orders", count=1)
+    buy(client, 1)
+    assert silent(client, "3", "5", "11")
+    sim.fault("answer-dialogs", send=send)
+    assert client.hear("3", f2="Filled" if send else "Cancelled")
+    assert sim.broker.account.smh.shares == (100 if send else 0)
+
+
 def test_ack_delay(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("ack-delay", host_seconds=0.2)

@@ -98,6 +98,7 @@ def power_cut(nemesis: Nemesis) -> Harm:
         world.standby.kill()
     drop(nemesis, "the power is cut", (ORDERS_CLIENT, DATA_CLIENT))
     world.tws.port_open = False
+    world.tws.broker.lose_staged()
 
     def boot() -> None:
         nemesis.switched_off.difference_update(names)

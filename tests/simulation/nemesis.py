@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from common.clock import MINUTE_NS, SECOND_NS
+from tests.simulation.dialog_faults import DIALOGS
 from tests.simulation.fault import STANDING, Fault
 from tests.simulation.machine_faults import MACHINE
 from tests.simulation.market import ENTRY_NS
@@ -44,7 +45,11 @@ class Later:
     """It begins about when a fall does, if there is one."""
 
 
-LATER = {"questions": Later(QUESTIONS, 0.2), "quotes": Later(QUOTES, 0.15, at_falls=True)}
+LATER = {
+    "questions": Later(QUESTIONS, 0.2),
+    "quotes": Later(QUOTES, 0.15, at_falls=True),
+    "dialogs": Later(DIALOGS, 0.1),
+}
 FAULTS = FIRST | {name: fault for later in LATER.values() for name, fault in later.faults.items()}
 
 
@@ -130,7 +135,13 @@ class Nemesis:
             if mend is not None:
                 self._standing.append(mend)
             self._over(name, began_ns)
-            return
+        else:
+            self.lasts(name, last_s, mend, began_ns)
+
+    def lasts(self, name: str, last_s: float, mend: Act | None, began_ns: int = 0) -> None:
+        """A harm that is under way from now on, until `mend`."""
+        world = self.world
+        began_ns = began_ns or world.timeline.host_ns
         self.active.append(name)
 
         def end() -> None:
@@ -141,6 +152,10 @@ class Nemesis:
             self._over(name, began_ns)
 
         world.timeline.after(last_s, end)
+
+    def troubled_since(self, from_ns: int) -> bool:
+        """Whether anything else than the one harm that is under way has gone wrong since."""
+        return len(self.active) > 1 or any(to_ns > from_ns for _, _, to_ns in self.trouble)
 
     def mend_all(self) -> None:
         """The plan is over: nothing more goes wrong."""

@@ -29,7 +29,7 @@ from services.sim_tws.tape import Tape
 from tests.simulation.answers import Answers
 from tests.simulation.market import SimMarket
 from tests.simulation.pipe import Pipe
-from tests.simulation.timeline import Timeline
+from tests.simulation.timeline import Act, Timeline
 
 ACCOUNT = "DU1234567"
 ORDERS_CLIENT, DATA_CLIENT = 1, 2
@@ -53,6 +53,21 @@ class Truth:
         self.exec_ids: list[str] = []
         self.liquidated = False
         self.broken: list[str] = []
+        self._bought_by = ""
+
+    def traded(self, fill: Execution, held: float) -> None:
+        """`held`: shares after it. No purchase of ours adds to what another one bought."""
+        self.exec_ids.append(fill.exec_id)
+        self.liquidated = self.liquidated or fill.liquidation
+        if held < 0:
+            self.broken.append(f"short by {-held:g} after {fill.exec_id}")
+        if fill.side > 0 and fill.order_ref:
+            first = held <= fill.shares or self._bought_by in {"", fill.order_ref}
+            if not first:
+                self.broken.append(f"{fill.order_ref} buys on top of {self._bought_by}")
+            self._bought_by = fill.order_ref
+        if held <= 0:
+            self._bought_by = ""
 
 
 class Voice(Announcer):
@@ -72,10 +87,7 @@ class Voice(Announcer):
         self._tell(order.client_id, TwsError(order.order_id, code, text))
 
     def execution(self, fill: Execution) -> None:
-        self.truth.exec_ids.append(fill.exec_id)
-        self.truth.liquidated = self.truth.liquidated or fill.liquidation
-        if self._account.smh.shares < 0:
-            self.truth.broken.append(f"short by {-self._account.smh.shares:g} after {fill.exec_id}")
+        self.truth.traded(fill, self._account.smh.shares)
         self._tell(fill.client_id, execution(fill))
 
     def commission(self, fill: Execution) -> None:
@@ -106,6 +118,7 @@ class SimTws:
         self.commissions_late_s = self.executions_late_s = 0.0
         self.bad_tick: float | None = None
         self.twice = False
+        self.on_dialog: Act | None = None
         self.answers = Answers()
         self._accounts_told: set[int] = set()
         self._positions_told: set[int] = set()
@@ -193,7 +206,10 @@ class SimTws:
         self.advance()
         if not self.broker.link_up:
             return  # lost: TWS does not resend after an outage
+        shown = len(self.broker.dialogs)
         refusal = self.broker.place(pipe.client_id, order_id, SMH, "SMART", ticket)
+        if len(self.broker.dialogs) > shown and self.on_dialog is not None:
+            self.on_dialog()
         if refusal is not None:
             self.to_client(pipe.client_id, TwsError(order_id, *refusal))
         alive = [o for o in self.broker.books.live() if o.client_id == ORDERS_CLIENT]

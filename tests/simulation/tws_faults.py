@@ -42,6 +42,8 @@ def tws_restart(nemesis: Nemesis) -> Harm:
     tws.port_open = False
     drop(nemesis, "TWS was closed", (ORDERS_CLIENT, DATA_CLIENT))
 
+    tws.broker.lose_staged()
+
     def back() -> None:
         roll_ids_back(nemesis)
         tws.port_open = True

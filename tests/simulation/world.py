@@ -113,6 +113,8 @@ class World:
         self.trace: list[str] | None = [] if trace else None
         self.failures: list[str] = []
         self.injected: Counter[str] = Counter()
+        self.paged_ns: dict[str, int] = {}
+        """Every page by its code: the host instant at which it was said last."""
         self.alarms_ns: list[int] = []
         """Host instants at which the stop monitor said BREACHED, or paged that it cannot see."""
         self.stop_host_ns: list[int] = []
@@ -331,6 +333,8 @@ class World:
             self.fail(f"order {effect.order_id} left before its SENDING was durable")
 
     def _see_alarm(self, said: Any) -> None:
+        if isinstance(said, Alert) and said.raised and said.level == "page":
+            self.paged_ns[said.code] = self.timeline.host_ns
         loud = (
             said.raised and said.level == "page" and said.code in ALARMS
             if isinstance(said, Alert)
