@@ -291,7 +291,7 @@ class GatewayEdge:
     def _on_execDetails(self, request_id: int, contract: Any, execution: Any) -> None:  # noqa: N802 (the library's name)
         report = orders.execution_report(contract, execution, self._at.con_id)
         if report is None:
-            log.warning("an execution without price or shares: %s", execution)
+            log.warning("an execution without a price or a whole share: %s", execution)
         elif self._at.books is not None and request_id == self._at.books.executions_request:
             self._at.books.executions.append(report)
         else:

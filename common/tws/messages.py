@@ -106,12 +106,13 @@ class CommissionCharged(Message, frozen=True):
 
 
 class PositionReport(Message, frozen=True):
-    """Message 61."""
+    """Message 61. `part` of a share is held beside the whole ones; it does not count."""
 
     account: Word
     symbol: Word
     shares: SignedShares
     average_cost_usd: Usd
+    part: Annotated[float, Meta(ge=0, lt=1)] = 0.0
 
 
 class Snapshot(Message, frozen=True):

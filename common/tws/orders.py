@@ -1,8 +1,9 @@
 """Our words to IB's words and back: orders, contracts, and every report about them.
 
 TWS leaves out what it does not know in three ways: an empty string, 1.8e308, or 2147483647. None
-of them gets past this file. Sizes are whole shares; a fraction (of somebody else's order) is
-rounded up, so that it never counts as nothing.
+of them gets past this file. Sizes are whole shares. Part of a share cannot be sold over the API, so
+of what is held or traded it does not count; of a short position, and of an order of somebody else,
+it counts as a whole one, so that neither ever looks like nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ UNSET_INT = 2147483647
 AMOUNT_MAX = 1e12
 PRICE_MAX = 1e6
 SHARES_MAX = 10_000_000
+PART_MIN = 1e-6
+"""Of a share; less is the noise of a binary fraction."""
 PERM_ID_MAX = 1 << 62
 INSTANT_NS_MAX = 1 << 62
 
@@ -173,8 +176,8 @@ def completed_order(contract: Any, order: Any, state: Any, con_id: int) -> Compl
 
 
 def execution_report(contract: Any, execution: Any, con_id: int) -> ExecutionReport | None:
-    """None for an execution without a price or shares."""
-    price_usd, shares = price(execution.price), whole(execution.shares)
+    """None for an execution without a price or a whole share."""
+    price_usd, shares = price(execution.price), max(0, held(execution.shares))
     if price_usd is None or not shares:
         return None
     return ExecutionReport(
@@ -213,8 +216,9 @@ def position_report(
     return PositionReport(
         account=word(account),
         symbol=symbol_of(contract, con_id),
-        shares=signed(shares),
+        shares=held(shares),
         average_cost_usd=amount(average_cost) or 0.0,
+        part=part(shares),
     )
 
 
@@ -224,7 +228,7 @@ def holding(
     return Holding(
         symbol=symbol_of(contract, con_id),
         security=word(contract.secType),
-        shares=signed(shares),
+        shares=held(shares),
         mark_usd=price(mark),
         value_usd=amount(value) or 0.0,
         average_cost_usd=amount(average_cost) or 0.0,
@@ -232,13 +236,15 @@ def holding(
 
 
 def pnl_report(shares: float, daily: float, unrealized: float, value: float) -> PnlReport | None:
-    """None until TWS has reckoned."""
+    """None until TWS has reckoned. The value is that of the shares that count: the price follows
+    from the two."""
     value_usd, unrealized_usd = amount(value), amount(unrealized)
     if value_usd is None or unrealized_usd is None:
         return None
+    counted, told = held(shares), amount(shares) or 0.0
     return PnlReport(
-        shares=signed(shares),
-        value_usd=value_usd,
+        shares=counted,
+        value_usd=value_usd * counted / told if counted and part(shares) else value_usd,
         unrealized_usd=unrealized_usd,
         daily_usd=amount(daily),
     )
@@ -273,11 +279,20 @@ def price(value: Any) -> float | None:
 
 
 def whole(value: Any) -> int:
-    return min(SHARES_MAX, math.ceil(abs(amount(value) or 0.0) - 1e-9))
+    return min(SHARES_MAX, math.ceil(abs(amount(value) or 0.0) - PART_MIN))
 
 
-def signed(value: Any) -> int:
-    return whole(value) if (amount(value) or 0.0) >= 0 else -whole(value)
+def held(value: Any) -> int:
+    """Shares of a position, or traded, toward zero; of a short position away from it."""
+    number = amount(value) or 0.0
+    return min(SHARES_MAX, math.floor(number + PART_MIN)) if number >= 0 else -whole(value)
+
+
+def part(value: Any) -> float:
+    """What is held beside the whole shares, below one; 0 of a short position."""
+    number = max(0.0, amount(value) or 0.0)
+    beside = number - math.floor(number + PART_MIN)
+    return round(beside, 6) if beside > PART_MIN else 0.0
 
 
 def whole_id(value: Any) -> int:

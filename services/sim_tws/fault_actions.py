@@ -299,6 +299,14 @@ def foreign_position(server: Server, args: Args) -> None:
     server.broker.say.position_changed()
 
 
+def part_share(server: Server, args: Args) -> None:
+    if not 0 < args["shares"] < 1:
+        raise ValueError("shares lies between 0 and 1")
+    broker = server.broker
+    broker.account.trade(1, args["shares"], broker.tape.mark(broker.now_ns), 0.0)
+    broker.say.position_changed()
+
+
 def margin_rate(server: Server, args: Args) -> None:
     if not 0 < args["percent"] <= 100:
         raise ValueError("percent lies between 0 and 100")

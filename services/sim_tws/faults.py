@@ -131,6 +131,8 @@ _TABLE = [
           act.deposit, {"amount": 10_000.0}),
     Fault("foreign-position", "the account holds something else, at a fixed price",
           act.foreign_position, {"symbol": "AAPL", "shares": 100.0, "price": 200.0}),
+    Fault("part-share", "part of a share of SMH is held too, as from a reinvested dividend",
+          act.part_share, {"shares": 0.4}),
     Fault("margin-rate", "the portfolio-margin stress rate, percent",
           act.margin_rate, {"percent": 30.0}),
     Fault("base-currency", "account values are in another base currency",

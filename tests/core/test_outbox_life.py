@@ -390,6 +390,16 @@ def test_a_short_position_pages_and_halts_until_it_is_gone() -> None:
     assert not play.newest(Alert).raised
 
 
+def test_part_of_a_share_is_told_once_however_often_it_is_reported() -> None:
+    play = ready(shares=1000)
+    for _ in range(3):
+        play.hear(tws.PositionReport(ACCOUNT, "SMH", 1000, 100.0, part=0.4))
+    assert [n.text for n in play.all(BrokerNotice)] == [
+        "0.4 of a share is held beside the whole ones, and counts as none"
+    ]
+    assert (play.state.held_proven, play.state.mode) == (1000, "ACTIVE")
+
+
 def test_other_accounts_and_instruments_are_none_of_ours() -> None:
     play = ready(shares=1000)
     play.hear(tws.PositionReport("DU7654321", "SMH", -5, 100.0))

@@ -690,6 +690,18 @@ def test_foreign_position(raw: Raw, sim: SimThread) -> None:
     assert sim.broker.account.net_liquidation_usd(1.0) == 1_000_000
 
 
+def test_part_share(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    buy(client)
+    client.hear("59")
+    client.say(61, 1)
+    client.hear("62")
+    sim.fault("part-share", shares=0.4)
+    assert client.hear("61")[14] == "100.4"
+    buy(client, 2, action="SELL", quantity=100.4)
+    assert client.hear("4", f2="2")[3] == "10243", "it cannot be sold over the API"
+
+
 def test_margin_rate(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("margin-rate", percent=30)

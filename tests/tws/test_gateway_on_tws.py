@@ -370,6 +370,27 @@ def test_an_exit_that_ib_does_not_work_is_cancelled_and_the_next_sells(tmp_path:
     play(tmp_path, story)
 
 
+def test_part_of_a_share_beside_the_position_is_told_and_left_when_all_is_sold(
+    tmp_path: Path,
+) -> None:
+    async def story(w: World) -> None:
+        async with w.gateway() as gateway:
+            await hold(gateway)
+            w.tws.fault("part-share", shares=0.4)
+            await gateway.until(
+                lambda: [n for n in gateway.all(BrokerNotice) if "0.4 of a share" in n.text],
+                "the notice",
+            )
+            assert gateway.state.held_at_most == 1000
+            exit_order = gateway.order("EXIT", 1000)
+            gateway.submit(exit_order)
+            await gateway.until(lambda: gateway.status(exit_order) == "Filled", "the exit's fill")
+            await gateway.until(lambda: gateway.state.position_reported == 0, "a flat account")
+            assert (gateway.state.held_at_most, gateway.state.mode) == (0, "ACTIVE")
+
+    play(tmp_path, story)
+
+
 def test_a_restart_of_tws_with_its_ids_rolled_back_reuses_none(tmp_path: Path) -> None:
     async def story(w: World) -> None:
         async with w.gateway() as gateway:

@@ -92,6 +92,41 @@ def test_an_execution_of_an_impossible_time_is_still_an_execution(year: int) -> 
     assert journaled(report) == report
 
 
+@pytest.mark.parametrize(
+    ("told", "shares", "part"),
+    [
+        (7355.4, 7355, 0.4), (0.4, 0, 0.4), (-0.4, -1, 0.0), (-7355.4, -7356, 0.0),
+        (100.4 - 100, 0, 0.4), (0.1 + 0.2 + 0.7, 1, 0.0), (7356 - 1e-9, 7356, 0.0), (0, 0, 0.0),
+    ],
+)  # fmt: skip
+def test_part_of_a_share_held_counts_as_none_and_of_a_short_one_as_a_whole(
+    told: float, shares: int, part: float
+) -> None:
+    report = orders.position_report("DU1", SMH, told, 400.0, SMH.conId)
+    assert (report.shares, report.part) == (shares, part)
+    assert orders.holding(SMH, told, 400.0, 4e5, 400.0, SMH.conId).shares == shares
+    assert journaled(report) == report
+
+
+def test_part_of_a_share_changes_no_price_that_follows_from_the_profit_and_loss() -> None:
+    report = orders.pnl_report(2.4, 0.0, 0.0, 2.4 * 400.0)
+    assert report is not None
+    assert report.value_usd / report.shares == pytest.approx(400.0)
+
+
+def test_an_execution_of_part_of_a_share_is_none_and_a_foreign_order_of_it_is_one() -> None:
+    execution = SimpleNamespace(
+        execId="0001.01", orderId=0, clientId=0, permId=1, orderRef="", acctNumber="DU1",
+        side="SLD", shares=0.4, price=400.0, time=datetime(2026, 3, 3, tzinfo=UTC), liquidation=0,
+    )  # fmt: skip
+    assert orders.execution_report(SMH, execution, SMH.conId) is None
+    order = SimpleNamespace(
+        clientId=0, permId=1, orderRef="", account="DU1", action="SELL", totalQuantity=0.4
+    )
+    state = SimpleNamespace(status="Submitted")
+    assert orders.open_order(0, SMH, order, state, SMH.conId).shares == 1
+
+
 def test_a_price_above_a_million_is_none() -> None:
     assert [orders.price(value) for value in (1e6, 1e6 + 1, 0, -1, math.nan)] == [
         1e6, None, None, None, None

@@ -153,12 +153,21 @@ def _take_position(state: State, now: Now, report: tws.PositionReport) -> None:
     if report.symbol != state.settings.strategy.symbol or report.account != state.link.account:
         return
     state.position_reported = report.shares
+    _note_part(state, report.part)
     if not state.snapshots.ever:
         state.position_by_fills = report.shares
     state.link.position_said = True
     note_difference(state, now)
     if report.shares < 0:
         halt(state, now, f"the account is short {-report.shares} shares")
+
+
+def _note_part(state: State, part: float) -> None:
+    if part and part != state.position_part:
+        text = f"{part:g} of a share is held beside the whole ones, and counts as none"
+        mend = "sell it in TWS; switch dividend reinvestment off, orders are in whole shares"
+        state.unsaid.append(BrokerNotice(code=0, kind="notice", text=text, mend=mend))
+    state.position_part = part
 
 
 def _take_snapshot(state: State, now: Now, books: tws.Snapshot) -> None:

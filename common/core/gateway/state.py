@@ -243,6 +243,8 @@ class State(Struct):
     """The command being judged; its Accepted or Refused puts it into force."""
     position_reported: int = 0
     position_by_fills: int = 0
+    position_part: float = 0.0
+    """Of a share, beside those reported; it cannot be sold over the API and does not count."""
     traded_shares: int = 0
     """Bought less sold, by every execution heard of since this journal began."""
     differs_since_host_ns: int = 0
