@@ -252,6 +252,7 @@ class Broker:
             instrument=instrument,
             exchange=exchange,
             ticket=ticket,
+            unnumbered=self.switches.unnumbered_orders,
         )
 
     def _enter(self, order: Order) -> None:

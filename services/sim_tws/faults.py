@@ -98,6 +98,8 @@ _TABLE = [
             "fill_beats_cancel"),
     _switch("early-what-if", "a what-if's first reply spells unset so that ib_insync ends its wait",
             "early_what_if"),
+    _switch("unnumbered-orders", "new orders are told with permId 0 until they fill",
+            "unnumbered_orders"),
     _switch("push-open-orders", "a connecting client is told its open orders unasked",
             "push_open_orders"),
     Fault("cancel-own-only", "only the placing client may cancel an order",

@@ -54,9 +54,9 @@ def open_order(
     """OPEN_ORDER; `impact` fills in the margins of a what-if."""
     ticket = order.ticket
     body: list[Value] = [5, order.order_id, *_head(order, ticket, version)]
-    body += [order.client_id, order.perm_id, ticket.outside_rth, ticket.hidden]
+    body += [order.client_id, order.told_perm_id, ticket.outside_rth, ticket.hidden]
     body += [ticket.discretionary_usd, ticket.good_after]
-    body += [f"{float(order.perm_id)}/{ticket.account}/{size(order.quantity, version)}"]
+    body += [f"{float(order.told_perm_id)}/{ticket.account}/{size(order.quantity, version)}"]
     body += _allocation(ticket)
     body += [ticket.good_till, ticket.rule_80a, "", ticket.settling_firm, 0, "", -1, 0]
     body += ["", "", "", "", ""]  # startingPrice .. stockRangeUpper
@@ -108,7 +108,7 @@ def completed_order(order: Order, version: int) -> bytes:
 def order_status(order: Order, version: int, status: str = "", client_id: int = -1) -> bytes:
     return payload(
         3, order.order_id, status or order.status, size(order.filled, version),
-        size(order.remaining, version), round(order.average_usd, 8), order.perm_id,
+        size(order.remaining, version), round(order.average_usd, 8), order.told_perm_id,
         order.ticket.parent_id, order.last_fill_usd,
         order.client_id if client_id < 0 else client_id, order.why_held, 0,
     )  # fmt: skip

@@ -126,6 +126,7 @@ class Order:
     triggered: bool = False
     touched: tuple[float, float] | None = None  # the quote before, if beyond a double bid/ask level
     held_for_parent: bool = False
+    unnumbered: bool = False
     deactivated: bool = False  # Inactive, yet not done: IB may work it later, and a cancel ends it
     stop_usd: float | None = None  # the trailing level, once it has one
     slice_due_ns: int = 0  # no further piece before this market instant
@@ -146,6 +147,11 @@ class Order:
     @property
     def done(self) -> bool:
         return self.status in DONE and not (self.deactivated and self.status == INACTIVE)
+
+    @property
+    def told_perm_id(self) -> int:
+        """As clients hear it."""
+        return 0 if self.unnumbered and not self.filled else self.perm_id
 
     @property
     def key(self) -> tuple[int, int]:

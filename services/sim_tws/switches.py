@@ -34,6 +34,7 @@ class Switches:
     reject_outside_hours: bool = False
     lose_orders: int = 0
     deactivate_orders: int = 0
+    unnumbered_orders: bool = False
     refuse_group_joins: bool = False
     hold_orders: int = 0
     cancel_by_anyone: bool = True

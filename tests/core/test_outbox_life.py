@@ -421,6 +421,65 @@ def test_foreign_orders_are_counted_until_they_end() -> None:
     assert play.newest(OrderBook).foreign_sell_shares == 0
 
 
+def foreign(shares: int, client_id: int = 0, order_id: int = 0, perm_id: int = 0) -> tws.OpenOrder:
+    return tws.OpenOrder(
+        order_id, client_id, perm_id, "", ACCOUNT, "SMH", "SELL", shares, "PreSubmitted"
+    )
+
+
+def test_foreign_orders_without_a_perm_id_count_each_and_their_statuses_find_them() -> None:
+    play = ready(shares=1000)
+    for each in (foreign(300, 9, 5), foreign(200, 8, 5), foreign(100, 9, 6)):
+        play.hear(each)
+        play.hear(each)
+    assert play.state.foreign_sells == 600
+    play.hear(tws.StatusReport(5, 8, 0, "Submitted", 50, 150, 99.0, ""))
+    assert play.state.foreign_sells == 550
+    play.hear(tws.StatusReport(6, 9, 0, "Cancelled", 0, 0, 0.0, ""))
+    assert play.state.foreign_sells == 450
+
+
+def test_a_foreign_order_that_gets_its_perm_id_is_still_one_order() -> None:
+    play = ready(shares=1000)
+    play.hear(foreign(300, 9, 5))
+    play.hear(tws.StatusReport(5, 9, 777, "Submitted", 100, 200, 99.0, ""))
+    assert play.state.foreign_sells == 200
+    play.hear(foreign(300, 9, 5, 777))
+    play.hear(tws.StatusReport(5, 9, 777, "Submitted", 100, 200, 99.0, ""))
+    assert (len(play.state.foreign), play.state.foreign_sells) == (1, 200)
+
+
+def test_orders_of_one_client_and_id_are_told_apart_by_their_perm_ids() -> None:
+    """Another program's ids may begin anew, while its order of before still lives."""
+    play = ready(shares=1000)
+    play.hear(foreign(300, 9, 5, 777))
+    play.hear(foreign(200, 9, 5, 778))
+    assert play.state.foreign_sells == 500
+
+
+def test_foreign_orders_without_any_name_count_each_in_every_comparison_anew() -> None:
+    play = ready(shares=1000)
+    nameless = (foreign(300), foreign(300))
+    for _ in range(2):
+        play.pass_s(61)
+        for each in nameless:
+            play.hear(each)  # TWS says them, and the books that were asked for hold them
+        play.books(1000, opened=nameless)
+        assert play.state.foreign_sells == 600
+    play.hear(tws.StatusReport(0, 0, 0, "Cancelled", 0, 0, 0.0, ""))
+    assert play.state.foreign_sells == 600, "nobody knows whose word that was"
+    assert "never short" in play.refusal(order("EXIT", shares=500))
+
+
+def test_our_own_word_without_a_perm_id_is_not_taken_for_a_foreign_orders() -> None:
+    play = ready(shares=1000)
+    play.hear(foreign(300, 9, 7))
+    sent = play.send(order("EXIT", shares=600))
+    play.hear(tws.StatusReport(sent.order_id, 1, 0, "PreSubmitted", 0, 600, 0.0, ""))
+    assert play.status_of(sent.order) == "PreSubmitted"
+    assert play.state.foreign_sells == 300
+
+
 @pytest.mark.parametrize(
     ("reported", "mode"),
     [

@@ -465,6 +465,15 @@ def test_early_what_if(raw: Raw, sim: SimThread) -> None:
     assert float(client.hear("5")[98]) > 0
 
 
+def test_unnumbered_orders(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    sim.fault("unnumbered-orders")
+    buy(client, 1, kind="LMT", limit="20.0")
+    assert client.hear("3", f1="1")[6] == "0"
+    buy(client, 2)
+    assert client.hear("3", f2="Filled")[6] != "0"
+
+
 def test_push_open_orders(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     buy(client, 1, kind="LMT", limit=10.0, tif="GTC")

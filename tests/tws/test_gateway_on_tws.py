@@ -43,7 +43,9 @@ from common.tws import messages as tws
 from services.sim_tws import account as money
 from services.sim_tws import control
 from services.sim_tws.broker import Broker
+from services.sim_tws.contracts import SMH
 from services.sim_tws.market import synthetic
+from services.sim_tws.orders import Ticket
 from services.sim_tws.server import Server
 from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
@@ -75,6 +77,10 @@ class Tws:
     def fault(self, name: str, **args: Any) -> None:
         answer = control.answer(self._server, json.dumps({"fault": name, "args": args}).encode())
         assert answer.get("ok"), answer
+
+    def place(self, client_id: int, order_id: int, ticket: Ticket) -> None:
+        """Another program's order."""
+        assert self._server.broker.place(client_id, order_id, SMH, "SMART", ticket) is None
 
 
 class World:
@@ -387,6 +393,23 @@ def test_part_of_a_share_beside_the_position_is_told_and_left_when_all_is_sold(
             await gateway.until(lambda: gateway.status(exit_order) == "Filled", "the exit's fill")
             await gateway.until(lambda: gateway.state.position_reported == 0, "a flat account")
             assert (gateway.state.held_at_most, gateway.state.mode) == (0, "ACTIVE")
+
+    play(tmp_path, story)
+
+
+def test_orders_of_others_that_ib_has_not_numbered_yet_are_each_left_their_shares(
+    tmp_path: Path,
+) -> None:
+    async def story(w: World) -> None:
+        async with w.gateway() as gateway:
+            await hold(gateway, 100)
+            w.tws.fault("unnumbered-orders")
+            for client_id, shares in ((8, 60.0), (9, 40.0)):
+                w.tws.place(client_id, 5, Ticket("SELL", shares, "LMT", limit_usd=1000.0))
+            w.tws.fault("drop-client", client_id=1)
+            await gateway.until(lambda: gateway.state.foreign_sells == 100, "both orders")
+            await gateway.until_link("ready")
+            assert isinstance(gateway.submit(gateway.order("EXIT", 60)), Refused)
 
     play(tmp_path, story)
 

@@ -7,12 +7,12 @@ A done order stays done, except one that was called refused or never sent and th
 
 from __future__ import annotations
 
-from common.core.gateway import references
+from common.core.gateway import foreign, references
 from common.core.gateway.state import (
     IN_DOUBT,
+    LIVE_AT_BROKER,
     WORKED_ON,
     BookedFill,
-    ForeignOrder,
     Outbound,
     State,
 )
@@ -38,7 +38,6 @@ from common.tws.messages import (
 REASON_CHARACTERS_MAX = 1000
 """Of TWS's or a person's words that we repeat; messages hold 2000 with our own around them."""
 
-LIVE_AT_BROKER: frozenset[str] = WORKED_ON | {"PendingSubmit"}
 OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
 
 
@@ -101,7 +100,7 @@ def take_open_order(state: State, report: OpenOrder, *, books: int = 0) -> str:
         state, report.order_ref, report.account, report.client_id, report.order_id
     )
     if out is None:
-        _take_foreign(state, report)
+        foreign.take_open_order(state, report, books=books)
         return ""
     out.perm_id = report.perm_id or out.perm_id
     _take_status(state, out, report.status, books)
@@ -110,11 +109,7 @@ def take_open_order(state: State, report: OpenOrder, *, books: int = 0) -> str:
 
 def take_status(state: State, report: StatusReport, *, books: int = 0) -> None:
     """A status; `books` as in `take_open_order`."""
-    foreign = state.foreign.get(report.perm_id)
-    if foreign is not None:
-        foreign.remaining = report.remaining
-        if report.status not in LIVE_AT_BROKER:
-            del state.foreign[report.perm_id]
+    if foreign.take_status(state, report):
         return
     if report.client_id != state.settings.broker.orders_client_id:
         return
@@ -292,15 +287,6 @@ def _take_fill(state: State, out: Outbound, shares: int, cost_usd: float) -> Non
     elif out.status in OURS_TO_REVIVE:
         out.stage, out.status = "WORKING", "Submitted"
     update(state, out)
-
-
-def _take_foreign(state: State, report: OpenOrder) -> None:
-    if report.status in LIVE_AT_BROKER:
-        state.foreign[report.perm_id] = ForeignOrder(
-            report.action, report.shares, report.order_id, report.client_id
-        )
-    else:
-        state.foreign.pop(report.perm_id, None)
 
 
 def _known(status: str) -> OrderStatus:

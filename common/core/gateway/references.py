@@ -13,7 +13,7 @@ import re
 import zlib
 from datetime import date
 
-from common.core.gateway import guard
+from common.core.gateway import foreign, guard
 from common.core.gateway.state import Outbound, State
 from common.messages import Order, Purpose, Reason, guards, purpose_of
 from common.tws.messages import CompletedOrder, OpenOrder
@@ -79,7 +79,8 @@ def _recognise(
         return
     if guards(intent_id):
         guard.found(state.guard, out.order)
-    state.foreign.pop(report.perm_id, None)
+    ours = state.settings.broker.orders_client_id
+    foreign.forget(state, foreign.names(report.perm_id, ours, order_id))
     out.found, out.sends, out.order_id = True, 1, order_id
     out.stage, out.status = "UNKNOWN", "UNKNOWN"
     out.position_before, out.traded_before = state.position_reported, state.traded_shares

@@ -50,7 +50,7 @@ IN_DOUBT: frozenset[str] = frozenset({"SENDING", "UNKNOWN"})
 AT_BROKER: frozenset[str] = frozenset({"SENDING", "UNKNOWN", "WORKING"})
 WORKED_ON: frozenset[str] = frozenset({"PreSubmitted", "Submitted", "PendingCancel"})
 """The words in which TWS says that IB has an order."""
-
+LIVE_AT_BROKER: frozenset[str] = WORKED_ON | {"PendingSubmit"}
 
 NOT_YET = "not connected yet"
 """Why the link is down before the first attempt has ended."""
@@ -238,7 +238,8 @@ class State(Struct):
     fills: dict[str, BookedFill] = field(default_factory=dict)
     commissions: dict[str, float] = field(default_factory=dict)
     """By execution id, as charged."""
-    foreign: dict[int, ForeignOrder] = field(default_factory=dict)
+    foreign: dict[str, ForeignOrder] = field(default_factory=dict)
+    """By the best of its `foreign.names`."""
     asked: Asked | None = None
     """The command being judged; its Accepted or Refused puts it into force."""
     position_reported: int = 0
