@@ -86,7 +86,7 @@ def gateway_facts() -> list[Message]:
         equity_with_loan_usd=value_usd / 2, init_margin_usd=value_usd * 0.15,
         maint_margin_usd=value_usd * 0.15, excess_liquidity_usd=value_usd * 0.35, sma_usd=None,
         portfolio_margin=True, shares=SHARES, average_cost_usd=OPEN_USD, mark_usd=OPEN_USD,
-        other_positions_usd=0.0,
+        other_profit_usd=0.0,
     )  # fmt: skip
     return [
         BrokerLink(

@@ -464,7 +464,8 @@ class AccountSnapshot(Message, frozen=True):
 
     `refreshed_ns`: market time at which the broker completed the refresh (every 3 minutes, or when
     a position changes). `sma_usd` is None where the broker sends none. `portfolio_margin` is None
-    when unproven. `other_positions_usd` is the market value of everything that is not SMH.
+    when unproven. `other_profit_usd` is the profit of everything that is not SMH: unrealized, and
+    realized since the broker's day began.
     """
 
     refreshed_ns: Ns
@@ -479,7 +480,7 @@ class AccountSnapshot(Message, frozen=True):
     shares: SignedShares
     average_cost_usd: Usd
     mark_usd: Price | None
-    other_positions_usd: Usd
+    other_profit_usd: Usd
 
 
 class BrokerPnl(Message, frozen=True):

@@ -118,7 +118,7 @@ def unexplained(
     anchor_profit_usd: float,
     fraction_max: float,
 ) -> float:
-    """Money that net liquidation gained since its anchor and SMH's profit does not explain.
+    """Money that net liquidation gained since its anchor and the profit since does not explain.
 
     0 within `fraction_max` of net liquidation: commissions, interest and rounding stay below it.
     """

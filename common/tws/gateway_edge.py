@@ -336,11 +336,13 @@ class GatewayEdge:
             self._at.refresh_begun = self._at.refresh_begun or key.endswith("NetLiquidation")
 
     def _on_updatePortfolio(  # noqa: N802 (the library's name)
-        self, contract: Any, shares: float, price: float, value: float, average_cost: float,
-        _unrealized: float, _realized: float, account: str,
+        self, contract: Any, shares: float, price: float, _value: float, average_cost: float,
+        unrealized: float, realized: float, account: str,
     ) -> None:  # fmt: skip
         if account == self._at.account:
-            row = orders.holding(contract, shares, price, value, average_cost, self._at.con_id)
+            row = orders.holding(
+                contract, shares, price, average_cost, unrealized, realized, self._at.con_id
+            )
             self._keep(self._at.holdings, contract.conId, row)
 
     @staticmethod

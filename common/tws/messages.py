@@ -152,13 +152,14 @@ class NextOrderId(Message, frozen=True):
 
 
 class Holding(Struct, frozen=True, array_like=True, gc=False):
-    """One row of TWS's portfolio. `mark_usd` is None where TWS has no price."""
+    """One row of TWS's portfolio. `mark_usd` is None where TWS has no price; `profit_usd`, of the
+    day's sales and of what is held, is 0 where TWS tells it in another currency."""
 
     symbol: Word
     security: Word
     shares: SignedShares
     mark_usd: Price | None
-    value_usd: Usd
+    profit_usd: Usd
     average_cost_usd: Usd
 
 

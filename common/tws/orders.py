@@ -223,14 +223,17 @@ def position_report(
 
 
 def holding(
-    contract: Any, shares: float, mark: float, value: float, average_cost: float, con_id: int
-) -> Holding:
+    contract: Any, shares: float, mark: float, average_cost: float, unrealized: float,
+    realized: float, con_id: int,
+) -> Holding:  # fmt: skip
+    """Unrealized and realized profit are added up: a sale only moves it from one to the other."""
+    profit = (amount(unrealized) or 0.0) + (amount(realized) or 0.0)
     return Holding(
         symbol=symbol_of(contract, con_id),
         security=word(contract.secType),
         shares=held(shares),
         mark_usd=price(mark),
-        value_usd=amount(value) or 0.0,
+        profit_usd=amount(profit) or 0.0 if contract.currency == "USD" else 0.0,
         average_cost_usd=amount(average_cost) or 0.0,
     )
 

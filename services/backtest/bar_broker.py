@@ -117,7 +117,7 @@ class BarBroker:
             shares=self.shares,
             average_cost_usd=0.0,
             mark_usd=mark_usd if self.shares else None,
-            other_positions_usd=0.0,
+            other_profit_usd=0.0,
         )
 
     def open_trade(self) -> Trade | None:

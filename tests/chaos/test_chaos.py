@@ -112,7 +112,7 @@ def account(cash_usd: float) -> m.AccountSnapshot:
         refreshed_ns=1, net_liquidation_usd=cash_usd, cash_usd=cash_usd,
         equity_with_loan_usd=cash_usd, init_margin_usd=0.0, maint_margin_usd=0.0,
         excess_liquidity_usd=cash_usd, sma_usd=None, portfolio_margin=True, shares=0,
-        average_cost_usd=0.0, mark_usd=None, other_positions_usd=0.0,
+        average_cost_usd=0.0, mark_usd=None, other_profit_usd=0.0,
     )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def account_rows(
     }
     rows = [(f"{prefix}{key}", f"{usd:.2f}", currency) for key, usd in amounts.items()]
     rows += [(key.replace("_", "-"), value, "") for key, value in more.items()]
-    held = (tws.Holding("SMH", "STK", shares, 100.0, shares * 100.0, 100.0),) if shares else ()
+    held = (tws.Holding("SMH", "STK", shares, 100.0, 0.0, 100.0),) if shares else ()
     return tws.AccountRows(ACCOUNT, tuple(rows), held)
 
 

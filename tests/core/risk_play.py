@@ -71,8 +71,8 @@ def session(
 class RiskDay(Script):
     """Everything an entry needs is there, one minute before the open, unless told otherwise.
 
-    `held`, `cash_usd`, `other_usd` and `mark_usd` are the broker's true books; `account()` tells
-    them, `fill` changes them.
+    `held`, `cash_usd`, `other_usd`, `other_profit_usd` and `mark_usd` are the broker's true books;
+    `account()` tells them, `fill` changes them.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class RiskDay(Script):
         self.hours = hours or session()
         super().__init__(risk, given or settings(), instant(self.hours.day, at))
         self.held, self.cash_usd, self.other_usd = held, cash_usd, 0.0
+        self.other_profit_usd = 0.0
         self.mark_usd = CLOSE_USD
         self.portfolio_margin: bool | None = True
         self.sma_usd: float | None = None
@@ -207,7 +208,7 @@ class RiskDay(Script):
                 shares=self.held,
                 average_cost_usd=self.mark_usd,
                 mark_usd=self.mark_usd,
-                other_positions_usd=self.other_usd,
+                other_profit_usd=self.other_profit_usd,
             )
         )
 
@@ -285,7 +286,7 @@ class RiskDay(Script):
                 init_before_usd=0.0,
                 init_after_usd=value_usd * self.margin_rate,
                 maint_after_usd=value_usd * self.margin_rate,
-                equity_with_loan_after_usd=self.cash_usd,
+                equity_with_loan_after_usd=self.cash_usd + self.other_usd,
                 commission_usd=5.0,
                 problem=problem,
                 rejected="201" in problem,

@@ -430,6 +430,16 @@ def test_account_keys_may_carry_the_ledger_prefix() -> None:
     assert play.state.account.net_liquidation_usd == 777.0
 
 
+def test_the_profit_of_other_holdings_is_told_apart_from_smhs() -> None:
+    play = ready()
+    rows = account_rows(shares=100)
+    smh = msgspec.structs.replace(rows.holdings[0], profit_usd=1_000.0)
+    others = tuple(tws.Holding("XYZ 7", "STK", 10, 55.0, usd, 40.0) for usd in (250.0, -100.0))
+    play.hear(msgspec.structs.replace(rows, holdings=(others[0], smh, others[1])))
+    assert play.state.account is not None
+    assert play.state.account.other_profit_usd == 150.0
+
+
 def test_rows_of_an_account_that_is_not_ready_are_no_account() -> None:
     play = ready()
     play.hear(account_rows(net=0.0, AccountReady="false"))

@@ -190,6 +190,42 @@ def test_the_readiness_line_tells_of_money_that_left_since_the_account() -> None
     assert [check.name for check in line.checks if not check.ok] == ["margin"]
 
 
+# --- what else the account holds -----------------------------------------------------------------
+
+
+def large_account() -> RiskDay:
+    """$10,000 of it for SMH; $900,000 in other shares."""
+    day = RiskDay(settings(account={"capital_usd_max": 10_000.0}), cash_usd=100_000.0, at="09:20")
+    day.other_usd, day.other_profit_usd = 900_000.0, 150_000.0
+    day.account()
+    day.open_at()
+    return day
+
+
+@pytest.mark.parametrize("change_usd", [-45_000.0, 45_000.0])
+def test_what_other_holdings_gain_or_lose_keeps_nobody_from_entering(change_usd: float) -> None:
+    day = large_account()
+    day.other_usd += change_usd
+    day.other_profit_usd += change_usd
+    order = day.entry_order()
+    # and after it, from the entry's own anchor
+    day.fill(order, order.shares, CLOSE_USD)
+    day.other_usd -= change_usd
+    day.other_profit_usd -= change_usd
+    day.account()
+    assert day.state.flow_usd == 0.0
+
+
+def test_trades_in_other_holdings_are_no_flow_and_a_withdrawal_paid_by_them_is() -> None:
+    day = large_account()
+    day.other_usd, day.cash_usd = day.other_usd - 50_000.0, day.cash_usd + 50_000.0
+    day.account()
+    assert day.state.flow_usd == 0.0
+    day.cash_usd -= 50_000.0
+    day.account()
+    assert day.state.flow_usd == pytest.approx(-50_000.0)
+
+
 # --- whose the shares are ------------------------------------------------------------------------
 
 

@@ -348,10 +348,12 @@ def test_other_holdings_can_neither_fire_nor_mask_it(change_usd: float) -> None:
     day = held_day()
     day.account(1.0)
     day.other_usd += change_usd
+    day.other_profit_usd += change_usd
     day.account(180.0)
     day.quote(400.0, 1.0)
     day.quote(400.0, 1.1)
     assert not day.all(StopHit)
+    assert day.newest(Equity).stop_usd == pytest.approx(0.98 * CASH_USD)
     one(StopHit, day.quote(BELOW_USD, 0.2))
 
 

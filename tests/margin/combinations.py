@@ -134,7 +134,7 @@ class MarginDay(RiskDay):
         held = tuple(
             tws.Holding(
                 symbol="SMH", security="STK", shares=int(h.shares), mark_usd=h.price_usd,
-                value_usd=h.value_usd, average_cost_usd=h.average_usd,
+                profit_usd=0.0, average_cost_usd=h.average_usd,
             )
             for h in valuation.holdings
         )  # fmt: skip

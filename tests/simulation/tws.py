@@ -286,7 +286,7 @@ class SimTws:
         trading = "PMRGN" if account.margin_kind == "portfolio" else "STKMRGN"
         rows += [("AccountReady", "true", ""), ("TradingType-S", trading, "")]
         holdings = tuple(
-            tws.Holding("SMH", "STK", int(item.shares), item.price_usd, item.value_usd,
+            tws.Holding("SMH", "STK", int(item.shares), item.price_usd, 0.0,
                         round(item.average_usd, 6))
             for item in value.holdings
         )  # fmt: skip

@@ -67,7 +67,7 @@ ACCOUNT = m.AccountSnapshot(
     refreshed_ns=NOW_NS - 60 * SECOND_NS, net_liquidation_usd=1_001_200.0, cash_usd=-2_000_000.0,
     equity_with_loan_usd=1_001_200.0, init_margin_usd=450_000.0, maint_margin_usd=450_000.0,
     excess_liquidity_usd=551_200.0, sma_usd=None, portfolio_margin=True, shares=7355,
-    average_cost_usd=408.2, mark_usd=408.39, other_positions_usd=0.0,
+    average_cost_usd=408.2, mark_usd=408.39, other_profit_usd=0.0,
 )  # fmt: skip
 BOOK = m.OrderBook(
     reconciled=True, working=(), unknown=(), foreign_buy_shares=0, foreign_sell_shares=0

@@ -12,7 +12,7 @@ from common.tws.gateway_edge import GatewayEdge
 from common.tws.link_messages import LinkDown
 from common.tws.messages import AccountRows
 
-SMH = SimpleNamespace(symbol="SMH", secType="STK", conId=1)
+SMH = SimpleNamespace(symbol="SMH", secType="STK", conId=1, currency="USD")
 
 
 def test_a_clock_row_before_the_holdings_makes_no_account_without_them() -> None:

@@ -20,7 +20,7 @@ from common.tws.connection import ACCOUNTS_HEARD_MAX, known_accounts
 from common.tws.messages import AccountRows
 
 ODD = (math.nan, math.inf, 1.7976931348623157e308, -1.0, 0.0, 1e-300, 1e6, 1.1e6, 1e11, 1e13, "")
-SMH = SimpleNamespace(symbol="SMH", secType="STK", conId=229725622)
+SMH = SimpleNamespace(symbol="SMH", secType="STK", conId=229725622, currency="USD")
 _decode = wire.record_decoder(outbox.EDGE_MESSAGES).decode
 
 
@@ -32,7 +32,7 @@ def journaled(message: Message) -> Any:
 
 @pytest.mark.parametrize("odd", ODD)
 def test_any_number_in_a_holding_makes_a_message_that_a_journal_can_hold(odd: Any) -> None:
-    row = orders.holding(SMH, odd, odd, odd, odd, SMH.conId)
+    row = orders.holding(SMH, odd, odd, odd, odd, odd, SMH.conId)
     rows = AccountRows(account="DU1", rows=(), holdings=(row,))
     assert journaled(rows) == rows
 
@@ -154,5 +154,14 @@ def test_another_listing_by_the_same_symbol_is_never_ours() -> None:
     assert orders.symbol_of(SMH, SMH.conId) == "SMH"
     assert orders.symbol_of(london, SMH.conId) != "SMH"
     assert orders.position_report("DU1", london, 100.0, 40.0, SMH.conId).symbol != "SMH"
-    assert orders.holding(london, 100.0, 40.0, 4000.0, 40.0, SMH.conId).symbol != "SMH"
+    assert orders.holding(london, 100.0, 40.0, 40.0, 0.0, 0.0, SMH.conId).symbol != "SMH"
     assert orders.symbol_of(SMH, 0) != "SMH", "before our contract is known nothing is ours"
+
+
+@pytest.mark.parametrize(("currency", "profit_usd"), [("USD", 250.0), ("JPY", 0.0)])
+def test_a_holdings_profit_is_what_it_gained_and_what_was_realized_where_it_is_told_in_usd(
+    currency: str, profit_usd: float
+) -> None:
+    other = SimpleNamespace(symbol="XYZ", secType="STK", conId=7, currency=currency)
+    row = orders.holding(other, 10.0, 55.0, 40.0, 150.0, 100.0, SMH.conId)
+    assert row.profit_usd == profit_usd

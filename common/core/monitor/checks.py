@@ -133,7 +133,7 @@ def _account(state: State, now: Now) -> _Found:
     if age_s > ACCOUNT_AGE_S_MAX:
         return "equity", False, f"account values are {age_s:.0f} s old"
     if state.flow_usd:
-        moved = f"net liquidation moved by ${state.flow_usd:,.2f} that SMH does not explain"
+        moved = f"net liquidation moved by ${state.flow_usd:,.2f} that no profit explains"
         return "equity", False, f"{moved}; money added counts from the next session"
     return "equity", True, f"${account.net_liquidation_usd:,.2f}"
 

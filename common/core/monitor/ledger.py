@@ -125,11 +125,12 @@ def _halt_when_short(state: State) -> None:
 
 
 def compare_net_liquidation(state: State, account: AccountSnapshot) -> None:
-    """Net liquidation of one completed refresh against what fills and prices explain."""
+    """Net liquidation of one completed refresh against what fills and prices explain, those of
+    other holdings too."""
     base = state.baseline
     if base is None or (account.mark_usd is None and state.shares):
         return
-    profit = profit_usd(state, account.mark_usd or 0.0)
+    profit = profit_usd(state, account.mark_usd or 0.0) + account.other_profit_usd
     if base.anchor_nlv_usd is None:
         base.anchor_nlv_usd = account.net_liquidation_usd
         base.anchor_profit_usd = profit
@@ -201,6 +202,7 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
         price_usd=0.0,
         source="entry fill",
         anchor_nlv_usd=entry.sized_on.net_liquidation_usd if entry.sized_on else None,
+        anchor_profit_usd=entry.sized_on.other_profit_usd if entry.sized_on else 0.0,
     )
     state.breach = None
     state.stop_fired = False

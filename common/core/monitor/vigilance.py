@@ -157,7 +157,7 @@ def _account_trouble(state: State, shares: int) -> Conditions:
         text = f"excess liquidity is ${account.excess_liquidity_usd:,.2f}"
         found["liquidity"] = ("page", f"{text}: IB liquidates at 0")
     if state.flow_usd:
-        text = f"net liquidation moved by ${state.flow_usd:,.2f} that SMH does not explain"
+        text = f"net liquidation moved by ${state.flow_usd:,.2f} that no profit explains"
         found["flow"] = ("notice", f"{text}; entries wait until the next session")
     return found
 
