@@ -112,6 +112,8 @@ class OrderSaid(Fact):
     perm_id: int
     status: str
     what_if: bool
+    sells: float = 0.0
+    """The shares of an OPEN_ORDER that sells."""
 
 
 @dataclass(slots=True)
@@ -268,7 +270,7 @@ def _placed(head: Head, f: list[str]) -> Fact:
 def _open_order(head: Head, f: list[str]) -> Fact:
     return OrderSaid(
         *head, order_id=int(f[1]), owner=int(f[24]), perm_id=int(f[25]), status=f[94],
-        what_if=f[93] == "1",
+        what_if=f[93] == "1", sells=number(f[14]) if f[13] == "SELL" else 0.0,
     )  # fmt: skip
 
 

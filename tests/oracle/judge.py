@@ -396,6 +396,8 @@ class Judge:
                 self._violate(order.ns, f"two entries alive at once: {name} beside {other}")
             else:
                 self._violate(order.ns, f"{name} while {other} is open")
+        for said in self._orders.others_at(order.host_ns - resting.TOLD_NS):
+            self._violate(order.ns, f"{name} beside order {said.perm_id} of others")
         if self._ledger.shares:
             self._violate(order.ns, f"{name} while {self._ledger.shares:g} shares are held")
         self._check_leverage(order)

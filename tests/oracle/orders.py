@@ -46,8 +46,11 @@ class Orders:
         self.answered: set[Key] = set()
         """TWS has said something of them. Others may wait in one of its dialogs, in no book."""
         self.alive: dict[Key, Alive] = {}
+        self.others: dict[int, OrderSaid] = {}
+        """By perm id: orders of somebody else, as they were told last."""
         self._perm_ids: dict[int, Key] = {}
         self._unlisted: dict[int, set[Key]] = {}  # by connection: since its last question
+        self._others_unlisted: dict[int, set[int]] = {}
 
     def place(self, order: Placed) -> None:
         key = (order.client_id, order.order_id)
@@ -63,10 +66,20 @@ class Orders:
             unlisted.discard(key)
         if said.what_if:
             return
+        if said.owner != said.client_id:
+            self._said_of_others(said)
         if said.status in ENDED:
             self.alive.pop(key, None)
         elif key in self.alive:
             self.alive[key].acknowledged = True
+
+    def _said_of_others(self, said: OrderSaid) -> None:
+        if said.status in ENDED:
+            self.others.pop(said.perm_id, None)
+        elif said.perm_id not in self.others:
+            self.others[said.perm_id] = said
+        for unlisted in self._others_unlisted.values():
+            unlisted.discard(said.perm_id)
 
     def refused(self, error: ErrorSaid) -> None:
         self.answered.add((error.client_id, error.req_id))
@@ -98,10 +111,17 @@ class Orders:
         """From here to the end of the answer, what is not listed is not alive any more."""
         mine = {key for key in self.alive if key[0] == asked.client_id}
         self._unlisted[asked.connection] = mine
+        self._others_unlisted[asked.connection] = set(self.others)
 
     def listed(self, ended: OpenOrdersEnded) -> None:
         for key in self._unlisted.pop(ended.connection, set()):
             self.alive.pop(key, None)
+        for perm_id in self._others_unlisted.pop(ended.connection, set()):
+            self.others.pop(perm_id, None)
+
+    def others_at(self, host_ns: int) -> list[OrderSaid]:
+        """Orders of others that were told of before."""
+        return [said for said in self.others.values() if said.host_ns < host_ns]
 
     @property
     def sales(self) -> list[Alive]:

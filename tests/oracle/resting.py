@@ -14,6 +14,8 @@ TOLERANCE = 0.003  # of the baseline: what a purchase in pieces moves it by, a l
 ON_ITS_WAY_NS = 5 * SECOND_NS
 """That a fill may take to whoever sends the exit, by either clock: a fast simulated market passes
 minutes meanwhile."""
+TOLD_NS = SECOND_NS
+"""Host time in which word of an order of others reaches whoever decides."""
 CANCEL_WITH_BLOCK = "1"
 WATCHES_QUOTES = frozenset({"1", "4", "8"})
 
@@ -26,7 +28,7 @@ def stop_faults(
         yield f"beside stop {alive.placed.order_id}: two stops alive at once"
     if any(not alive.placed.rests for alive in orders.sales):
         yield "beside an open exit"
-    selling = orders.shares_in_sales()
+    selling = orders.shares_in_sales() + sold_by_others(order, orders)
     if order.shares > ledger.shares - selling:
         yield f"covers {order.shares:g} of {ledger.shares:g} held, {selling:g} in sales already"
     if order.tif != "DAY" or order.outside_rth:
@@ -46,12 +48,18 @@ def stop_faults(
 
 def exit_faults(order: Placed, orders: Orders, ledger: Ledger) -> Iterator[str]:
     """What an exit must not do beside a stop or another exit."""
-    held, selling = ledger.shares, orders.shares_in_sales(order.oca_group)
+    held = ledger.shares
+    selling = orders.shares_in_sales(order.oca_group) + sold_by_others(order, orders)
     if order.shares > held - selling + just_sold(order, orders, ledger):
         yield f"sells {order.shares:g} of {held:g} held, {selling:g} in sales already"
     for alive in orders.stops:
         if alive.untouched and alive.placed.oca_group != order.oca_group:
             yield f"is not in the group of stop {alive.placed.order_id}"
+
+
+def sold_by_others(order: Placed, orders: Orders) -> float:
+    """Shares that resting orders of others may sell, as far as they were told of."""
+    return sum(said.sells for said in orders.others_at(order.host_ns - TOLD_NS))
 
 
 def just_sold(order: Placed, orders: Orders, ledger: Ledger) -> float:

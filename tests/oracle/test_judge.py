@@ -119,6 +119,14 @@ def test_an_order_that_ended_while_nobody_listened_is_not_alive(path: Path) -> N
     assert found.violations == (), found.text()
 
 
+def test_an_exit_leaves_what_others_may_sell_until_they_are_no_longer_listed(path: Path) -> None:
+    traffic = holding(path).at("11:00").quote(STOPPED).others("SELL", 100)
+    traffic.place(11, "SELL", SHARES - 100).execute(11, "SLD", SHARES - 100, STOPPED)
+    traffic.status(11, "Filled").frame(GATEWAY, "in", 16, 1).frame(GATEWAY, "out", 53, 1)
+    found = ended(traffic.sell(12, 100, STOPPED))
+    assert found.violations == (), found.text()
+
+
 def test_a_day_on_which_an_entry_was_due_and_none_came_is_named(path: Path) -> None:
     traffic = morning(path).at("15:56").quote(PRICE).at("15:58").quote(PRICE)
     found = ended(traffic)
@@ -155,6 +163,15 @@ BROKEN: dict[str, tuple[str, Story]] = {
         "second of its session",
         lambda path: morning(path).at("15:55").place(10, "BUY", 100).frame(1, "in", 5, 1).frame(
             1, "out", 53, 1).place(11, "BUY", 100),
+    ),
+    "an entry beside an order of others": (
+        "beside order 77 of others",
+        lambda path: morning(path).at("15:55").others("BUY", 5).place(11, "BUY", 100),
+    ),
+    "an exit of what others may sell": (
+        "sells 30000 of 30000 held, 100 in sales already",
+        lambda path: holding(path).at("11:00").quote(STOPPED).others("SELL", 100).place(
+            11, "SELL", SHARES),
     ),
     "an entry on top of a position": (
         "while 30000 shares are held",

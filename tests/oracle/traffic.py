@@ -135,6 +135,15 @@ class Traffic:
         fields = [3, order_id, status, 0, 0, 0, 9000 + order_id, 0, 0, owner, "", 0]
         return self.frame(GATEWAY, "out", *fields)
 
+    def others(self, action: str, shares: float, owner: int = 0) -> Traffic:
+        """An order that is not ours, in the answer on open orders; word of it has spread."""
+        fields: list[object] = [""] * 96
+        fields[0:2], fields[13:15], fields[24:26] = [5, 0], [action, shares], [owner, 77]
+        fields[3], fields[93:95] = "SMH", [0, "Submitted"]
+        self.frame(GATEWAY, "out", *fields)
+        self.ns += 2 * SECOND_NS
+        return self
+
     def error(self, order_id: int, code: int) -> Traffic:
         return self.frame(GATEWAY, "out", 4, 2, order_id, code, "text", "")
 

@@ -60,7 +60,7 @@ def _is_paged(nemesis: Nemesis) -> None:
     def look() -> None:
         waits = world.tws.broker.dialogs and world.tws.broker.link_up
         told = any(ns >= from_ns and code.startswith(PAGES) for code, ns in world.paged_ns.items())
-        if waits and not told and not nemesis.troubled_since(from_ns):
+        if waits and not told and not nemesis.troubled_since(from_ns, but="dialog"):
             world.fail(f"an order waits in a dialog for {PAGED_WITHIN_S:g} s and nobody is told")
 
     world.timeline.at(from_ns + seconds(PAGED_WITHIN_S), look)

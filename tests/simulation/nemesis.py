@@ -18,6 +18,7 @@ from tests.simulation.fault import STANDING, Fault
 from tests.simulation.machine_faults import MACHINE
 from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
+from tests.simulation.others_faults import OTHERS
 from tests.simulation.process import Process
 from tests.simulation.question_faults import QUESTIONS
 from tests.simulation.quote_faults import QUOTES
@@ -49,6 +50,7 @@ LATER = {
     "questions": Later(QUESTIONS, 0.2),
     "quotes": Later(QUOTES, 0.15, at_falls=True),
     "dialogs": Later(DIALOGS, 0.1),
+    "others": Later(OTHERS, 0.12),
 }
 FAULTS = FIRST | {name: fault for later in LATER.values() for name, fault in later.faults.items()}
 
@@ -66,6 +68,7 @@ class Nemesis:
         self.world, self.chance = world, chance
         self.waiting: list[Planned] = []
         self.active: list[str] = []
+        self.resting: list[str] = []
         self.ended_ns = 0
         self.trouble: list[tuple[str, int, int]] = []
         """Every fault with its host instants, the mending included."""
@@ -153,9 +156,22 @@ class Nemesis:
 
         world.timeline.after(last_s, end)
 
-    def troubled_since(self, from_ns: int) -> bool:
-        """Whether anything else than the one harm that is under way has gone wrong since."""
-        return len(self.active) > 1 or any(to_ns > from_ns for _, _, to_ns in self.trouble)
+    def rests(self, name: str, last_s: float, end: Act) -> None:
+        """Something that is there from now on and is no trouble: time passes at a walk beside it,
+        and it excuses nothing."""
+        self.resting.append(name)
+
+        def over() -> None:
+            end()
+            self.world.note(f"--- {name} is over")
+            self.resting.remove(name)
+
+        self.world.timeline.after(last_s, over)
+
+    def troubled_since(self, from_ns: int, but: str = "") -> bool:
+        """Whether anything `but` that is under way, or has gone wrong since."""
+        beside = [name for name in self.active if name != but]
+        return bool(beside) or any(to_ns > from_ns for _, _, to_ns in self.trouble)
 
     def mend_all(self) -> None:
         """The plan is over: nothing more goes wrong."""

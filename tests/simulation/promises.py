@@ -20,8 +20,9 @@ from common.messages import DONE_STATUSES, Fill
 from tests.oracle.day import LAST_MOMENTS_NS, Breach
 from tests.oracle.judge import UNANSWERED, judge_facts
 from tests.oracle.sessions import Session, new_york_text
-from tests.simulation import question_faults
 from tests.simulation.market import calendar
+from tests.simulation.others_faults import OTHERS
+from tests.simulation.question_faults import QUESTIONS
 from tests.simulation.timeline import seconds
 
 if TYPE_CHECKING:
@@ -206,19 +207,15 @@ def _answered_in_time(world: World, breach: Breach) -> None:
 
 
 def _excuses(world: World) -> list[tuple[int, int]]:
-    """Host instants of what may delay an exit. A question without an answer is none by itself: it
-    needs one only where what was known had to be asked anew."""
-    trouble = world.nemesis.trouble
-    faults = [
-        (from_ns, to_ns)
-        for name, from_ns, to_ns in trouble
-        if question_faults.UNANSWERED not in name
-    ]
+    """Host instants of what may delay an exit. An order of others that rests is none; a question
+    without an answer is one where what was known had to be asked anew."""
+    trouble = [fault for fault in world.nemesis.trouble if fault[0] not in OTHERS]
+    unanswered = [fault for fault in trouble if fault[0] in QUESTIONS]
+    faults = [(from_ns, to_ns) for name, from_ns, to_ns in trouble if name not in QUESTIONS]
     return faults + [
         (from_ns, to_ns)
-        for name, from_ns, to_ns in trouble
-        if question_faults.UNANSWERED in name
-        and any(a < to_ns and b > from_ns - RECOVERY_NS for a, b in faults)
+        for _, from_ns, to_ns in unanswered
+        if any(a < to_ns and b > from_ns - RECOVERY_NS for a, b in faults)
     ]
 
 

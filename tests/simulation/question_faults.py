@@ -10,9 +10,6 @@ from tests.simulation.fault import NOTHING, Fault, Harm
 if TYPE_CHECKING:
     from tests.simulation.nemesis import Nemesis
 
-UNANSWERED = "unanswered "
-"""How the names of these faults begin."""
-
 
 def unanswered(nemesis: Nemesis, question: Question) -> Harm:
     """Often just when everything is asked anew, after a connection died."""
@@ -32,5 +29,5 @@ def _fault(question: Question) -> Fault:
 
 
 QUESTIONS: dict[str, Fault] = {
-    f"{UNANSWERED}{question}": _fault(question) for question in get_args(Question)
+    f"unanswered {question}": _fault(question) for question in get_args(Question)
 }

@@ -51,7 +51,7 @@ class Truth:
 
     def __init__(self) -> None:
         self.exec_ids: list[str] = []
-        self.liquidated = False
+        self.liquidated = self.others_traded = False
         self.broken: list[str] = []
         self._bought_by = ""
 
@@ -59,6 +59,7 @@ class Truth:
         """`held`: shares after it. No purchase of ours adds to what another one bought."""
         self.exec_ids.append(fill.exec_id)
         self.liquidated = self.liquidated or fill.liquidation
+        self.others_traded = self.others_traded or fill.client_id != ORDERS_CLIENT
         if held < 0:
             self.broken.append(f"short by {-held:g} after {fill.exec_id}")
         if fill.side > 0 and fill.order_ref:

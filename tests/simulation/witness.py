@@ -65,7 +65,7 @@ class Witness:
                 self.note(
                     f.OrderSaid(
                         *head, message.order_id, message.client_id, message.perm_id,
-                        message.status, what_if=False,
+                        message.status, what_if=False, sells=_sells(message),
                     )
                 )  # fmt: skip
             case tws.ExecutionReport():
@@ -93,6 +93,11 @@ class Witness:
                 traded_ns=report.executed_ns,
             )
         )  # fmt: skip
+
+
+def _sells(message: tws.OpenOrder | tws.StatusReport) -> float:
+    sells = isinstance(message, tws.OpenOrder) and message.action == "SELL"
+    return float(message.shares) if sells else 0.0  # type: ignore[union-attr] # only an OpenOrder sells
 
 
 def _terms(effect: tws.SendOrder) -> tuple[object, ...]:

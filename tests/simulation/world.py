@@ -138,7 +138,8 @@ class World:
     @property
     def meddled(self) -> bool:
         """Somebody else traded on the account: a person, or IB itself."""
-        return self.nemesis.traded_by_hand or self.tws.truth.liquidated
+        truth = self.tws.truth
+        return self.nemesis.traded_by_hand or truth.liquidated or truth.others_traded
 
     # --- plan ----------------------------------------------------------------------------------
 
@@ -222,6 +223,8 @@ class World:
             room_ns = min(room_ns, due_ns)
         if speed > 1 and self._troubled():
             speed = 1
+        elif speed > WALK and self.nemesis.resting:
+            speed = WALK
         elif speed > PATIENT and any(self.processes[name].busy for name in PATIENCE_NS):
             speed = PATIENT
         return speed, room_ns
@@ -239,7 +242,9 @@ class World:
 
     def _ended(self) -> bool:
         """The plan is over and all is well again, or time for that is up."""
-        if self.timeline.market_ns < self.ends_ns or self.nemesis.active or self.nemesis.waiting:
+        nemesis = self.nemesis
+        under_way = nemesis.active or nemesis.waiting or nemesis.resting
+        if self.timeline.market_ns < self.ends_ns or under_way:
             return False
         if not self._over_ns:
             self._over_ns = self.timeline.host_ns
