@@ -57,7 +57,7 @@ def _must_be_known(nemesis: Nemesis, order: Order, host_ns: int, market_ns: int)
         world.timeline.host_ns - host_ns > LOOKED_S * 1e9
         and world.timeline.market_ns - market_ns > LOOKED_MARKET_S * 1e9
     )
-    known = order.perm_id in _believed(nemesis)
+    known = _believed(nemesis, order)
     if looked and not (known or order.done or nemesis.troubled_since(host_ns)):
         world.fail(f"an order of others rests for {LOOKED_S:g} s and the gateway does not know it")
 
@@ -67,14 +67,13 @@ def _must_be_forgotten(nemesis: Nemesis, order: Order) -> None:
     ended_ns = world.timeline.host_ns - int(FORGOTTEN_S * 1e9)
     in_session = world.tws.tape.phase(world.tws.market_ns) is Phase.REGULAR
     troubled = nemesis.troubled_since(ended_ns - int(2 * FORGOTTEN_S * 1e9))
-    if in_session and order.perm_id in _believed(nemesis) and not troubled:
+    if in_session and _believed(nemesis, order) and not troubled:
         world.fail("an order of others has ended and the gateway believes that it rests")
 
 
-def _believed(nemesis: Nemesis) -> dict[int, Any]:
+def _believed(nemesis: Nemesis, order: Order) -> bool:
     gateway: Any = nemesis.world.processes[topology.GATEWAY].engine.state
-    found: dict[int, Any] = gateway.foreign
-    return found
+    return f"{order.perm_id}" in gateway.foreign
 
 
 OTHERS = {"order of others": Fault(1, order_of_others)}
