@@ -148,11 +148,15 @@ class Session(Message, frozen=True):
 
 class OpeningPrint(Message, frozen=True):
     """The session's official opening price (`official`), or the first valid mid in its place: of
-    the first minute, or of later in the day where the official one does not come."""
+    the first minute, or of later in the day where the official one does not come.
+
+    `corrected`: it takes the place of one that was of before the open.
+    """
 
     day: date
     price_usd: Price
     official: bool
+    corrected: bool = False
 
 
 class DailyHistory(Message, frozen=True):

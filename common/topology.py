@@ -69,7 +69,7 @@ FACTS: dict[type[m.Message], Said] = {
     m.RiskState: Said(RISK, (CONSOLE,), "last", 5.0),
     m.DaySummary: Said(RISK, (CONSOLE,), "session"),
     m.OrderState: Said(EXECUTOR, (RISK, CONSOLE), "session"),
-    m.BrokerLink: Said(GATEWAY, (RISK, EXECUTOR, CONSOLE), "last", 5.0),
+    m.BrokerLink: Said(GATEWAY, (FEED, RISK, EXECUTOR, CONSOLE), "last", 5.0),
     m.AccountSnapshot: Said(GATEWAY, (RISK,), "last", 5.0),
     m.BrokerPnl: Said(GATEWAY, (RISK,), "last"),
     m.OrderUpdate: Said(GATEWAY, (EXECUTOR, RISK), "session"),

@@ -1,6 +1,7 @@
 """Decider of market_feed: what TWS says about SMH and the VIX, as facts that others may trust.
 
-hears: raw ticks, codes and answers of its own data-only TWS connection.
+hears: raw ticks, codes and answers of its own data-only TWS connection; BrokerLink, whether this
+machine's clock runs ahead of the broker's.
 says: Quote, VixLevel, Session, OpeningPrint, DailyHistory, DailyBar, FeedState, Alert.
 asks its edge: Subscribe, AskContract, ReadHistory, ReadCalendar; each question is asked again until
 it is answered well. Ticks are decided on one by one; everything else is looked at on each Tick.
@@ -17,6 +18,7 @@ from common.core.feed.price_book import near
 from common.core.feed.state import (
     VIX,
     State,
+    agreed_ns,
     delayed,
     evolve,
     final_bars,
@@ -107,23 +109,27 @@ def _vix_unknown(state: State, now: Now) -> list[Message]:
 
 def _opening(state: State, now: Now) -> list[Message]:
     session, said = state.session, state.opening_said
-    if session is None or (said is not None and said.official):
+    mid_usd, print_usd, again = state.first_mid_usd, state.open_usd, state.opening_early
+    if said is not None and said.official:
+        if print_usd == said.price_usd:
+            return []
+        again = True
+    if session is None:
         return []
-    mid_usd, print_usd = state.first_mid_usd, state.open_usd
-    waited_ns = now.market_ns - prices_from_ns(state, session)
+    waited_ns = agreed_ns(state, now) - prices_from_ns(state, session)
     wait_over = waited_ns >= state.settings.stop.opening_print_wait_s * SECOND_NS
     if print_usd is not None and (
         wait_over if mid_usd is None else near(print_usd, mid_usd, OPEN_FRACTION_MAX)
     ):
-        return [OpeningPrint(day=session.day, price_usd=print_usd, official=True)]
+        return [OpeningPrint(session.day, print_usd, official=True, corrected=again)]
     if said is None and mid_usd is not None and wait_over:
-        return [OpeningPrint(day=session.day, price_usd=mid_usd, official=False)]
+        return [OpeningPrint(session.day, mid_usd, official=False, corrected=again)]
     return []
 
 
 def _provisional_bar(state: State, now: Now) -> list[Message]:
     session, day = state.session, state.prices
-    if session is None or day is None or now.market_ns < session.close_ns:
+    if session is None or day is None or agreed_ns(state, now) < session.close_ns:
         return []
     if state.bar_said is not None and state.bar_said.day >= session.day:
         return []

@@ -18,6 +18,7 @@ from common.core.rules import SECOND_NS, narrow_mid
 from common.core.staleness import late
 from common.messages import (
     Alert,
+    BrokerLink,
     DailyBar,
     FeedState,
     Message,
@@ -117,7 +118,16 @@ class State(Struct):
     first_mid_usd: float | None = None
     prices: DayPrices | None = None
     quotes: list[Quote] = []
+    open_newest_usd: float | None = None
+    """TWS's newest word on an open, the day before's too; heard at `open_at`."""
+    open_at: Now | None = None
     opening_said: OpeningPrint | None = None
+    opening_at: Now | None = None
+    """When the session's first one was said."""
+    opening_early: bool = False
+    """An opening print was said before the open, and nothing in its place yet."""
+    clock_ahead_ns: int = 0
+    """How far this machine's clock is ahead of the broker's, where that is too far."""
     vix_said: VixLevel | None = None
     vix_news: VixLevel | None = None
     bar_said: DailyBar | None = None
@@ -151,8 +161,8 @@ def evolve(state: State, now: Now, message: Message) -> None:
             return  # a quote was learned with the tick behind it, and time teaches nothing
         case Started(settings_json=text):
             _restart(state, settings_file.from_json(text))
-        case LinkUp() | LinkDown() | TwsError():
-            _hear_link(state, message)
+        case LinkUp() | LinkDown() | TwsError() | BrokerLink():
+            _hear_link(state, now, message)
         case KindSaid(symbol=symbol) | Subscribe(symbol=symbol):
             if symbol == state.smh.symbol:
                 state.book.clear()
@@ -180,8 +190,12 @@ def _restart(state: State, settings: Settings) -> None:
     state.calendar = Question(good_ns=state.calendar.good_ns)
 
 
-def _hear_link(state: State, message: LinkUp | LinkDown | TwsError) -> None:
+def _hear_link(state: State, now: Now, message: LinkUp | LinkDown | TwsError | BrokerLink) -> None:
     match message:
+        case BrokerLink(clock_offset_s=offset_s):
+            if offset_s is not None:  # a new connection has not compared yet, the clock is the same
+                _hear_clock(state, now, offset_s)
+            return
         case LinkUp():
             state.linked, state.link_problem, state.cut, state.halted = True, "", False, False
             state.contract = Question()
@@ -194,6 +208,35 @@ def _hear_link(state: State, message: LinkUp | LinkDown | TwsError) -> None:
         case _:
             return
     state.book.clear()
+
+
+def _hear_clock(state: State, now: Now, offset_s: float) -> None:
+    """It takes some comparisons to find out a clock that was set ahead. What it took for the open
+    until then is put right: host time tells how long ago that was, whatever the clock did."""
+    limit_s, session = state.settings.data.clock_offset_s_max, state.session
+    ahead_ns = int(offset_s * SECOND_NS) if offset_s > limit_s else 0
+    found_out = ahead_ns > 0 and not state.clock_ahead_ns
+    state.clock_ahead_ns = ahead_ns
+    if not found_out or session is None:
+        return
+    opens_ns = prices_from_ns(state, session)
+    state.opening_early = _early(state, now, state.opening_at, opens_ns)
+    before_open = agreed_ns(state, now) < opens_ns
+    if not (state.opening_early or before_open):
+        return
+    early = before_open or _early(state, now, state.open_at, opens_ns)
+    state.open_before_usd = state.open_newest_usd if early else None
+    state.open_usd = None if early else state.open_newest_usd
+    state.opening_said = state.opening_at = None
+    state.first_mid_usd = state.prices = state.book_day = None
+
+
+def _early(state: State, now: Now, heard: Now | None, opens_ns: int) -> bool:
+    """Whether that was heard before the open; what another boot has heard is not known."""
+    if heard is None or now.host_ns < heard.host_ns:
+        return False
+    heard_ns = agreed_ns(state, now) - (now.host_ns - heard.host_ns)
+    return heard_ns < opens_ns - SECOND_NS  # TWS's time is of whole seconds
 
 
 def _hear_answer(state: State, message: ContractsFound | CalendarRead | HistoryRead) -> None:
@@ -225,9 +268,11 @@ def _hear_self(state: State, now: Now, message: Message) -> None:
             if state.session is None or message.day != state.session.day:
                 state.open_before_usd = state.open_usd or state.open_before_usd
                 state.open_usd = state.first_mid_usd = state.prices = state.opening_said = None
+                state.opening_at, state.opening_early = None, False
             state.session = message
         case OpeningPrint():
-            state.opening_said = message
+            state.opening_at = now if state.opening_said is None else state.opening_at
+            state.opening_said, state.opening_early = message, False
         case DailyBar():
             state.bar_said = message
         case VixLevel():
@@ -268,10 +313,18 @@ def _hear_open(state: State, now: Now, price: float | None) -> None:
     """IB's open tick is the day before's until the session's own is known (tick type 14)."""
     if price is None:
         return
+    state.open_newest_usd, state.open_at = price, now
     if not _prices_are_of_session(state, now):
         state.open_before_usd = price
-    elif price != state.open_before_usd and state.open_usd is None:
+    elif price != state.open_before_usd and (state.open_usd is None or _just_said(state, now)):
         state.open_usd = price
+
+
+def _just_said(state: State, now: Now) -> bool:
+    """Another word of TWS's on the open, within a minute, is the session's own: the first was the
+    day before's."""
+    said_at = state.opening_at
+    return said_at is None or 0 <= now.host_ns - said_at.host_ns < FIRST_MID_NS
 
 
 def _take_day_price(state: State, now: Now, quote: Quote) -> None:
@@ -286,7 +339,7 @@ def _take_day_price(state: State, now: Now, quote: Quote) -> None:
         day.high_usd, day.low_usd = max(day.high_usd, mark), min(day.low_usd, mark)
         day.last_usd = last
     mid = narrow_mid(quote.bid_usd, quote.ask_usd, state.settings.data.spread_fraction_max)
-    in_time = now.market_ns < prices_from_ns(state, state.session) + FIRST_MID_NS
+    in_time = agreed_ns(state, now) < prices_from_ns(state, state.session) + FIRST_MID_NS
     if state.first_mid_usd is None and (in_time or _open_is_missing(state, now)):
         state.first_mid_usd = mid
 
@@ -314,16 +367,22 @@ def _hear_vix(state: State, now: Now, message: RawTicks) -> None:
 # --- readings ----------------------------------------------------------------------------------
 
 
+def agreed_ns(state: State, now: Now) -> int:
+    """Market time as the broker's clock has it, where ours is known to run ahead: no price from
+    before the open may be taken for one of the session."""
+    return now.market_ns - state.clock_ahead_ns
+
+
 def in_session(state: State, now: Now) -> bool:
     session = state.session
-    return session is not None and session.open_ns <= now.market_ns < session.close_ns
+    return session is not None and session.open_ns <= agreed_ns(state, now) < session.close_ns
 
 
 def session_age_s(state: State, now: Now) -> float:
     """Since the session's open, market time; 0 outside it."""
     if state.session is None or not in_session(state, now):
         return 0.0
-    return (now.market_ns - state.session.open_ns) / SECOND_NS
+    return (agreed_ns(state, now) - state.session.open_ns) / SECOND_NS
 
 
 def delayed(state: State) -> bool:
@@ -337,9 +396,9 @@ def prices_from_ns(state: State, session: Session) -> int:
 
 def _prices_are_of_session(state: State, now: Now) -> bool:
     session = state.session
-    return (
-        session is not None and prices_from_ns(state, session) <= now.market_ns < session.close_ns
-    )
+    if session is None:
+        return False
+    return prices_from_ns(state, session) <= agreed_ns(state, now) < session.close_ns
 
 
 def _contract_problem(settings: Settings, message: ContractsFound) -> str:

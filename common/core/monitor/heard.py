@@ -109,7 +109,7 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
         case FeedState():
             state.feed = message
         case BrokerLink():
-            state.link = message
+            _take_link(state, message)
         case AccountSnapshot():
             ledger.take_account(state, now, message)
         case OrderBook():
@@ -285,6 +285,14 @@ def _take_session(state: State, session: Session) -> None:
         ledger.when_flat(state)
 
 
+def _take_link(state: State, link: BrokerLink) -> None:
+    state.link = link
+    offset_s = link.clock_offset_s
+    if offset_s is not None:  # a new connection has not compared yet, the clock is the same
+        ahead = offset_s > state.settings.data.clock_offset_s_max
+        state.clock_ahead_ns = int(offset_s * SECOND_NS) if ahead else 0
+
+
 def _same_day(opening: OpeningPrint | None, day: date) -> bool:
     return opening is not None and opening.day == day
 
@@ -304,6 +312,7 @@ def _note_bear(state: State) -> None:
 
 
 def _take_baseline(state: State, message: BaselineSet) -> None:
+    before = state.baseline
     state.baseline = Baseline(
         day=message.day,
         baseline_usd=message.baseline_usd,
@@ -311,10 +320,11 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
         price_usd=message.price_usd or 0.0,
         source=message.source,
         labelled=message.labelled,
+        retaken=before is not None and before.day == message.day,
     )
     state.flow_usd = 0.0
     state.breach = None
-    if state.day is not None and state.day.start_equity_usd == 0.0:
+    if state.day is not None and state.day.day == message.day:
         state.day.start_equity_usd = message.baseline_usd
         if message.price_usd is not None and state.closing is not None:
             gap = message.price_usd - state.closing.close_usd

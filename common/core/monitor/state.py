@@ -53,7 +53,8 @@ class Baseline(Struct):
     """Equity, position and price at the instant the stop is measured from.
 
     `cash_flow_usd`: money from fills since then, sales positive, commissions negative. `recounted`:
-    the broker's share count was believed since then without a fill that explains it.
+    the broker's share count was believed since then without a fill that explains it. `retaken`: it
+    stands in the place of one that was measured before the open.
     """
 
     day: date
@@ -64,6 +65,7 @@ class Baseline(Struct):
     labelled: str = ""
     cash_flow_usd: float = 0.0
     recounted: bool = False
+    retaken: bool = False
     anchor_nlv_usd: float | None = None
     anchor_profit_usd: float = 0.0
 
@@ -149,6 +151,9 @@ class State(Struct):
     target: TargetPosition | None = None
     feed: FeedState | None = None
     link: BrokerLink | None = None
+    clock_ahead_ns: int = 0
+    """How far this machine's clock was ahead of the broker's when they were compared last, where
+    that is too far."""
     account: AccountSnapshot | None = None
     book: OrderBook | None = None
     latch: HaltLatch | None = None
@@ -304,6 +309,12 @@ def of_session(state: State, account: AccountSnapshot) -> bool:
     over night is no flow of the day's."""
     session = state.session
     return session is not None and account.refreshed_ns >= session.open_ns - BEFORE_OPEN_NS
+
+
+def since_open_ns(state: State, now: Now, session: Session) -> int:
+    """Market time since the open. Where our clock is known to run ahead the broker's counts: no
+    price from before the open may be one of the session."""
+    return now.market_ns - state.clock_ahead_ns - session.open_ns
 
 
 def in_session(state: State, now: Now) -> bool:

@@ -16,11 +16,13 @@ from common.clock import SECOND_NS
 from common.core import rules
 from common.core.monitor.state import (
     PRICE_USD_MAX,
+    Baseline,
     State,
     equity_usd,
     of_session,
     reference_price,
     shown_price,
+    since_open_ns,
     stop_usd,
 )
 from common.core.staleness import late_since
@@ -38,6 +40,8 @@ from common.messages import (
 LAST_SECONDS_NS = 10 * SECOND_NS
 LATE_START_NS = 60 * SECOND_NS
 SPLIT_DAYS = 7  # within which no price halves or doubles without a split
+OF_THE_OPEN = ("open", "first price")
+RETAKEN = "taken again: the opening print of before was none of the session's"
 LEVERAGE_SHOWN_MAX = 1000.0  # of an account that is all but wiped out
 
 
@@ -53,7 +57,7 @@ def baseline_due(state: State, now: Now) -> BaselineSet | None:
     """The session's baseline, once, when everything it is made of is there."""
     session, account = state.session, state.account
     choice = state.settings.stop.baseline
-    if session is None or account is None or now.market_ns < session.open_ns:
+    if session is None or account is None or since_open_ns(state, now, session) < 0:
         return None
     if account.shares != state.shares or state.shares < 0:
         return None
@@ -62,7 +66,7 @@ def baseline_due(state: State, now: Now) -> BaselineSet | None:
     base = state.baseline
     if choice == "entry" and base is not None and state.shares > 0:
         return None
-    if base is not None and base.day == session.day:
+    if base is not None and base.day == session.day and not _of_before_the_open(state, base):
         return None
     if now.market_ns >= session.close_ns:
         return None
@@ -84,8 +88,9 @@ def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
         elif opening is not None and opening.day == session.day:
             price = opening.price_usd
             source = "open" if opening.official else "first price"
-            if now.market_ns - session.open_ns > LATE_START_NS:
-                labelled = "rebuilt after a start in mid-session"
+            labelled = RETAKEN if opening.corrected else ""
+            if since_open_ns(state, now, session) > LATE_START_NS:
+                labelled = labelled or "rebuilt after a start in mid-session"
                 if not opening.official:
                     price = _stricter(state, price)
                     labelled = "no official open: stricter of previous close and now"
@@ -102,6 +107,20 @@ def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
         price_usd=price,
         source=source,
         labelled=labelled,
+    )
+
+
+def _of_before_the_open(state: State, base: Baseline) -> bool:
+    """Measured from a price of before the open, and the feed has the session's own by now. Once
+    something was traded the baseline stays."""
+    opening = state.opening
+    traded = base.cash_flow_usd != 0 or base.shares != state.shares or base.recounted
+    return (
+        opening is not None
+        and opening.corrected
+        and opening.day == base.day
+        and base.source in OF_THE_OPEN
+        and not (base.retaken or traded or state.stop_fired)
     )
 
 

@@ -14,6 +14,7 @@ from common.core.monitor.state import (
     in_session,
     selling,
     shown_price,
+    since_open_ns,
     stop_usd,
 )
 from common.core.monitor.stop import armed, equity_now, looks_like_split, sample
@@ -108,10 +109,11 @@ def _unprotected(state: State, now: Now, shares: int) -> Conditions:
     if state.settings.stop.baseline == "off":
         return found
     grace_ns = int((state.settings.stop.opening_print_wait_s + 5) * SECOND_NS)
-    if now.market_ns - session.open_ns > grace_ns and not armed(state):
+    late = since_open_ns(state, now, session) > grace_ns
+    if late and not armed(state):
         found["unarmed"] = ("page", f"{shares} shares without a stop: no baseline for today")
     seen = sample(state, now)
-    if seen is None and now.market_ns - session.open_ns > grace_ns:
+    if seen is None and late:
         found["blind"] = ("page", f"{shares} shares held and no valid price: the stop cannot see")
     elif seen is not None and looks_like_split(state, seen.mark_usd):
         text = "the price left the baseline's by a split's ratio and the share count did not"
