@@ -104,7 +104,7 @@ def test_part_of_a_share_held_counts_as_none_and_of_a_short_one_as_a_whole(
 ) -> None:
     report = orders.position_report("DU1", SMH, told, 400.0, SMH.conId)
     assert (report.shares, report.part) == (shares, part)
-    assert orders.holding(SMH, told, 400.0, 4e5, 400.0, SMH.conId).shares == shares
+    assert orders.holding(SMH, told, 400.0, 400.0, 0.0, 0.0, SMH.conId).shares == shares
     assert journaled(report) == report
 
 
