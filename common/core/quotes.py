@@ -131,6 +131,8 @@ def _provisional_bar(state: State, now: Now) -> list[Message]:
     session, day = state.session, state.prices
     if session is None or day is None or agreed_ns(state, now) < session.close_ns:
         return []
+    if session.day in state.called_closed:
+        return []  # a day's bar that never comes would end it
     if state.bar_said is not None and state.bar_said.day >= session.day:
         return []
     open_usd = state.open_usd if state.open_usd is not None else day.open_usd

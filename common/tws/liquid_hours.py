@@ -37,6 +37,21 @@ def liquid_hours(text: str, zone_id: str) -> tuple[SessionHours, ...]:
     )
 
 
+def closed_days(text: str) -> tuple[date, ...]:
+    """The days that a contract's liquidHours call CLOSED, in the order given; only those said in so
+    many words."""
+    found = []
+    for part in text.replace(",", ";").split(";"):
+        day, _, word = part.strip().partition(":")
+        if word != "CLOSED":
+            continue
+        try:
+            found.append(datetime.strptime(day, "%Y%m%d").replace(tzinfo=NEW_YORK).date())
+        except ValueError:
+            continue
+    return tuple(found)
+
+
 def _instant_ns(text: str, zone: ZoneInfo) -> int:
     local = datetime.strptime(text, "%Y%m%d:%H%M").replace(tzinfo=zone)
     return int(local.timestamp()) * SECOND_NS

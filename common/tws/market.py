@@ -20,7 +20,7 @@ from common.tws.codes import NO_DEFINITION
 from common.tws.connection import TwsConnection
 from common.tws.contracts import contract_of
 from common.tws.link_messages import LinkDown, LinkMessage, TwsError
-from common.tws.liquid_hours import liquid_hours
+from common.tws.liquid_hours import closed_days, liquid_hours
 from common.tws.market_messages import (
     TICK_TYPES,
     AskContract,
@@ -163,6 +163,7 @@ class MarketData:
                 primary_exchange=details.contract.primaryExchange,
                 name=details.longName,
                 hours=liquid_hours(details.liquidHours, details.timeZoneId),
+                closed_days=closed_days(details.liquidHours),
             )
             for details in answer.found
         )

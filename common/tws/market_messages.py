@@ -60,12 +60,14 @@ class SessionHours(Struct, frozen=True, array_like=True, gc=False):
 
 
 class ContractLine(Struct, frozen=True, array_like=True):
-    """One contract that fits. `hours`: the broker's liquidHours, its open days only."""
+    """One contract that fits. `hours`: the open days of the broker's liquidHours; `closed_days`:
+    those that it calls CLOSED."""
 
     con_id: int
     primary_exchange: Word
     name: Text
     hours: tuple[SessionHours, ...]
+    closed_days: tuple[date, ...] = ()
 
 
 class ContractsFound(Message, frozen=True):

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from common.tws.liquid_hours import liquid_hours
+from common.tws.liquid_hours import closed_days, liquid_hours
 from common.tws.market_messages import SessionHours
 from services.sim_tws.market_time import instant_ns
 
@@ -41,3 +41,9 @@ def test_summer_and_winter_time_are_told_apart() -> None:
 @pytest.mark.parametrize("text", ["", ";;", "garbage", "20261127", "2026:09-2026:16", "0930-1600"])
 def test_what_cannot_be_read_is_left_out(text: str) -> None:
     assert liquid_hours(text, "US/Eastern") == ()
+
+
+def test_closed_days_are_those_said_in_so_many_words() -> None:
+    text = "20261126:CLOSED;20261127:0930-20261127:1300; 20261128:CLOSED;nonsense:CLOSED;20261130"
+    assert closed_days(text) == (THURSDAY, date(2026, 11, 28))
+    assert closed_days("") == ()

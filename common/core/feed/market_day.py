@@ -113,7 +113,10 @@ def history_fault(bars: Sequence[PriceBar], sessions: Sequence[date], bars_neede
     days = [bar.day for bar in bars[-bars_needed:]]
     expected = [day for day in sessions if days[0] <= day <= days[-1]]
     if missing := sorted(set(expected) - set(days)):
-        return f"the daily history lacks {', '.join(map(str, missing[:5]))}"
+        return (
+            f"the daily history lacks {', '.join(map(str, missing[:5]))}; if the exchange was shut "
+            "then, the calendar needs an upgrade: exchange_calendars"
+        )
     if surplus := sorted(set(days) - set(expected)):
         return f"the daily history has bars of {', '.join(map(str, surplus[:5]))}, no session days"
     return ""

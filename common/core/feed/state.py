@@ -108,7 +108,14 @@ class State(Struct):
     calendar: Question = field(default_factory=Question)
     history: Question = field(default_factory=Question)
     line: ContractLine | None = None
+    listed: tuple[SessionHours, ...] = ()
+    """The calendar's sessions, as they were read."""
     hours: tuple[SessionHours, ...] = ()
+    """Those of them that took place, or will."""
+    called_closed: set[date] = field(default_factory=set)
+    """Days of the calendar's that the broker's list has called CLOSED."""
+    closures: tuple[date, ...] = ()
+    """Those of them that are over and have no daily bar: the calendar did not know better."""
     past_days: tuple[date, ...] = ()
     final_day: date | None = None
     session: Session | None = None
@@ -246,12 +253,16 @@ def _hear_answer(state: State, message: ContractsFound | CalendarRead | HistoryR
             asked = state.contract.asked
             state.contract.answered(asked.market_ns if asked else 0, problem)
             if not problem:
-                state.line = message.lines[0]
+                _hear_contract(state, message.lines[0])
         case CalendarRead():
             state.calendar.answered(message.asked_ns, message.problem)
             if not message.problem:
-                state.hours, state.past_days = message.sessions, message.past_days
+                state.listed, state.past_days = message.sessions, message.past_days
+                _leave_out_closures(state)
         case HistoryRead():
+            if not message.problem:
+                state.closures = _closures(state, message)
+                _leave_out_closures(state)
             bars = final_bars(state, message)
             problem = history_problem(state, message)
             state.history.answered(message.asked_ns, problem)
@@ -259,6 +270,30 @@ def _hear_answer(state: State, message: ContractsFound | CalendarRead | HistoryR
                 state.final_day = bars[-1].day
                 if state.book.level.value is None:
                     state.book.level.value = bars[-1].close_usd
+
+
+def _hear_contract(state: State, line: ContractLine) -> None:
+    """The list reaches a week ahead, so what it says of a day is remembered."""
+    state.line = line
+    state.called_closed.update(line.closed_days)
+    state.called_closed.difference_update(hours.day for hours in line.hours)
+    known = {*state.past_days, *(hours.day for hours in state.listed)}
+    if known:
+        state.called_closed &= known
+
+
+def _closures(state: State, message: HistoryRead) -> tuple[date, ...]:
+    """The days before now that the broker called CLOSED and that have no bar: sessions by the
+    calendar alone. A bar that comes after all makes its day a session again."""
+    last = market_day.last_final(message.asked_ns, state.listed, delayed=delayed(state))
+    if last is None:
+        return ()
+    barless = state.called_closed - {bar.day for bar in message.bars}
+    return tuple(sorted(day for day in barless if day <= last.day))
+
+
+def _leave_out_closures(state: State) -> None:
+    state.hours = tuple(hours for hours in state.listed if hours.day not in state.closures)
 
 
 def _hear_self(state: State, now: Now, message: Message) -> None:
@@ -431,7 +466,7 @@ def history_problem(state: State, message: HistoryRead) -> str:
     bars = final_bars(state, message)
     needed = strategy.history_slow_multiple * strategy.ema_slow
     # The calendar may have been read before the newest bar's day, so its coming days count too.
-    days = sorted({*state.past_days, *(hours.day for hours in state.hours)})
+    days = sorted({*state.past_days, *(hours.day for hours in state.hours)} - {*state.closures})
     fault = market_day.history_fault(bars, days, needed)
     if not fault and last is not None and bars[-1].day < last.day:
         return f"the daily bar of {last.day} is not there yet"
