@@ -478,6 +478,23 @@ def test_refuse_refuses_what_clamp_would_clamp() -> None:
     assert "margin allows" in refused.reason
 
 
+@pytest.mark.parametrize(
+    ("portfolio_margin", "more"), [(True, ""), (None, "sells above 2x at the day's end")]
+)
+def test_off_is_said_aloud_each_day(portfolio_margin: bool | None, more: str) -> None:
+    # given: an account that leaves the size alone, though it may be Reg T
+    day = RiskDay(settings(margin={"check": "off"}))
+    day.portfolio_margin = portfolio_margin
+    day.open_at()
+    # when
+    said = one(GoNoGo, day.asked_at("15:50"))
+    # then
+    [margin] = [check for check in said.checks if check.name == "margin"]
+    assert margin.ok
+    assert "NOT CHECKED (margin.check is off)" in margin.detail
+    assert margin.detail.endswith(more or "is off)")
+
+
 def test_off_asks_no_what_if() -> None:
     day = opened(settings(margin={"check": "off"}))
     said = day.asked_at("15:55")

@@ -78,7 +78,9 @@ def decide(state: State, now: Now) -> list[Message]:
 def _readiness(state: State, now: Now, session: Session, times: Window) -> list[Message]:
     """The go / no-go line, with the margin of the intended size once the what-if has answered."""
     found = checks(state, now)
-    if all(check.ok for check in found) and state.settings.margin.check != "off":
+    if state.settings.margin.check == "off":
+        found.append(Check(name="margin", ok=True, detail=margin.unchecked(state)))
+    elif all(check.ok for check in found):
         wanted, equity = _wanted(state)
         if margin.ask_smaller(state) or margin.outgrown(state, wanted):
             return _ask_preview(state, now, session, wanted, times)

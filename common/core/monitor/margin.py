@@ -86,6 +86,14 @@ def proven(state: State) -> bool:
     return said == "portfolio" or (said == "auto" and known)
 
 
+def unchecked(state: State) -> str:
+    """What is said where the settings leave every size alone."""
+    said = "NOT CHECKED (margin.check is off)"
+    if proven(state):
+        return said
+    return f"{said}, not proven portfolio margin: IB sells above 2x at the day's end"
+
+
 def room(state: State, preview: MarginPreview, wanted: int, equity_usd: float) -> Room:
     """The limit that binds, at most `wanted` shares; its words are the same when all of them fit.
 
