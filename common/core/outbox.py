@@ -203,6 +203,8 @@ def _due(state: State, now: Now) -> list[Message]:
     outputs: list[Message] = []
     if subscription.due(state, now):
         outputs.append(tws.Subscribe(account=state.link.account))
+    elif subscription.account_due(state, now):
+        outputs.append(tws.AskAccount(account=state.link.account))
     if _snapshot_due(state, now):
         number = state.snapshots.number + 1
         outputs.append(tws.TakeSnapshot(number=number, account=state.link.account))

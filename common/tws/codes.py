@@ -36,6 +36,7 @@ CLIENT_ID_TAKEN = 326
 HISTORY_REFUSED = 162
 NO_DEFINITION = 200
 DUPLICATE_ORDER_ID = 103
+ACCOUNT_UNSUBSCRIBED = 2100
 INVALID_REQUEST = 321
 MARGIN_REJECT = 201
 CANCELLED = 202
@@ -115,7 +116,7 @@ CODES: dict[int, Code] = {
     1101: Code("link", "TWS has IB again; data must be asked for again"),
     1102: Code("link", "TWS has IB again; data goes on"),
     1300: Code("link", "TWS's API port was changed", "set broker.port"),
-    2100: Code("notice", "account data was taken over by another subscription"),
+    2100: Code("notice", "account data was taken over by another subscription; asked for again"),
     2103: Code("data", "a market data farm is away"),
     2104: Code("notice", "a market data farm is connected"),
     2105: Code("data", "a historical data farm is away"),

@@ -51,7 +51,9 @@ class _Connection:
     pnl_request: int = 0
     rows: dict[tuple[str, str], str] = field(default_factory=dict)
     holdings: dict[int, tws.Holding] = field(default_factory=dict)
-    refresh_begun: bool = False
+    equity_told: bool = False
+    holding_told: bool = False
+    """Since the account was said last; see `GatewayEdge._on_updateAccountTime`."""
     downloaded: bool = False
     """TWS has told the whole account once; before that its holdings may still lack."""
 
@@ -72,6 +74,7 @@ class GatewayEdge:
         self._subscribing: asyncio.Task[None] | None = None
         self._effects: dict[type[Message], Callable[[Any], None]] = {
             tws.Subscribe: self._subscribe,
+            tws.AskAccount: self._ask_account,
             tws.TakeSnapshot: self._take_snapshot,
             tws.SendOrder: self._send_order,
             tws.SendCancel: self._send_cancel,
@@ -161,6 +164,13 @@ class GatewayEdge:
             self._subscribing.cancel()
         self._subscribing = asyncio.ensure_future(self._subscribe_all(effect.account))
 
+    def _ask_account(self, effect: tws.AskAccount) -> None:
+        if not self._connection.connected:
+            return
+        if self._at.downloaded:  # only a new subscription tells what has not changed
+            self._ib.client.reqAccountUpdates(subscribe=False, acctCode=effect.account)
+        self._ib.client.reqAccountUpdates(subscribe=True, acctCode=effect.account)
+
     async def _subscribe_all(self, account: str) -> None:
         ib = self._ib
         self._at.account = account
@@ -172,7 +182,7 @@ class GatewayEdge:
             return
         self._at.con_id = self._instrument.con_id
         self._say(self._instrument)
-        ib.client.reqAccountUpdates(subscribe=True, acctCode=account)
+        self._ask_account(tws.AskAccount(account))
         if self._at.books is not None:
             self._ask_books(self._at.books)
         self._subscribe_price(ib)
@@ -333,7 +343,7 @@ class GatewayEdge:
     def _on_updateAccountValue(self, key: str, value: str, currency: str, account: str) -> None:  # noqa: N802 (the library's name)
         if account in {"", self._at.account} and key.removeprefix("$LEDGER-") in ROWS:
             self._keep(self._at.rows, (key, currency), value)
-            self._at.refresh_begun = self._at.refresh_begun or key.endswith("NetLiquidation")
+            self._at.equity_told = self._at.equity_told or key.endswith("NetLiquidation")
 
     def _on_updatePortfolio(  # noqa: N802 (the library's name)
         self, contract: Any, shares: float, price: float, _value: float, average_cost: float,
@@ -344,6 +354,7 @@ class GatewayEdge:
                 contract, shares, price, average_cost, unrealized, realized, self._at.con_id
             )
             self._keep(self._at.holdings, contract.conId, row)
+            self._at.holding_told = self._at.holding_told or contract.conId == self._at.con_id
 
     @staticmethod
     def _keep(kept: dict[Any, Any], key: Any, value: Any) -> None:
@@ -352,8 +363,13 @@ class GatewayEdge:
             kept[key] = value
 
     def _on_updateAccountTime(self, _stamp: str) -> None:  # noqa: N802 (the library's name)
-        """Rows may stop here for a moment; a refresh is complete when it brought the equity."""
-        if self._at.refresh_begun and self._at.downloaded:
+        """Rows may stop here for a moment; a refresh is complete when it brought the equity and,
+        of shares that are held, their price: the new one beside the other's old one would look
+        like money taken out."""
+        at = self._at
+        held = at.holdings.get(at.con_id)
+        paired = at.holding_told or held is None or not held.shares
+        if at.downloaded and at.equity_told and paired:
             self._say_account()
 
     def _on_accountDownloadEnd(self, account: str) -> None:  # noqa: N802 (the library's name)
@@ -362,7 +378,7 @@ class GatewayEdge:
             self._say_account()
 
     def _say_account(self) -> None:
-        self._at.refresh_begun = False
+        self._at.equity_told = self._at.holding_told = False
         report = tws.AccountRows(
             account=self._at.account,
             rows=tuple(

@@ -221,6 +221,12 @@ class Subscribe(Message, frozen=True):
     account: Word
 
 
+class AskAccount(Message, frozen=True):
+    """Account rows alone, all of them anew."""
+
+    account: Word
+
+
 class TakeSnapshot(Message, frozen=True):
     """Ask for open and completed orders, executions and positions; Snapshot or SnapshotFailed."""
 
@@ -264,6 +270,6 @@ TwsMessage = (
     | Snapshot | SnapshotFailed | NotSent | NextOrderId
     | AccountRows | PnlReport | WhatIfReply | OwnPrice | ContractKnown | ContractProblem
 )  # fmt: skip
-Effect = Subscribe | TakeSnapshot | SendOrder | SendCancel | AskPreview | ReserveIds
+Effect = Subscribe | AskAccount | TakeSnapshot | SendOrder | SendCancel | AskPreview | ReserveIds
 TWS_MESSAGES: tuple[type[Message], ...] = get_args(TwsMessage)
 EFFECTS: tuple[type[Message], ...] = get_args(Effect)

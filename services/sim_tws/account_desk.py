@@ -49,7 +49,7 @@ class AccountDesk:
             session.error(replies.NO_ID, 321, _unknown_account(request.account))
             return
         subscriptions.account_updates = AccountRows(account.account_id)
-        self._send_updates(session, subscriptions.account_updates)
+        self._send_updates(session, subscriptions.account_updates, first=True)
 
     def updates_multi(self, session: Session, request: requests.AccountUpdatesMulti) -> None:
         account = self._known(session, request.req_id, request.account)
@@ -151,7 +151,7 @@ class AccountDesk:
         if position_changed and subscriptions.positions:
             self._send_positions(session)
         if subscriptions.account_updates is not None:
-            self._send_updates(session, subscriptions.account_updates)
+            self._send_updates(session, subscriptions.account_updates, first=False)
         for req_id, sub in subscriptions.account_multi.items():
             self._send_multi(session, req_id, sub)
         for req_id, sub in subscriptions.summaries.items():
@@ -184,7 +184,8 @@ class AccountDesk:
                 sub.rows[key, currency] = value
                 session.send(encode(row))
 
-    def _send_updates(self, session: Session, sub: AccountRows) -> None:
+    def _send_updates(self, session: Session, sub: AccountRows, *, first: bool) -> None:
+        """After the first download only what changed, and message 54 no more."""
         account = self._account(sub.account_id)
         if account is None:
             return
@@ -207,7 +208,8 @@ class AccountDesk:
             )
         stamp = f"{new_york(self._broker.now_ns):%H:%M}"
         session.send(replies.account_update_time(stamp))
-        session.send(replies.account_download_end(account_id))
+        if first or self._broker.switches.refresh_ends:
+            session.send(replies.account_download_end(account_id))
 
     def _send_multi(self, session: Session, req_id: int, sub: AccountRows) -> None:
         account = self._account(sub.account_id)

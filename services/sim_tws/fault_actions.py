@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from common.clock import SECOND_NS, host_ns
+from services.sim_tws import replies
 from services.sim_tws.account import Account, Position
 from services.sim_tws.contracts import SMH
 from services.sim_tws.market import SYMBOLS
@@ -312,6 +313,14 @@ def margin_rate(server: Server, args: Args) -> None:
         raise ValueError("percent lies between 0 and 100")
     for account in server.broker.books.accounts:
         account.stress_rate = args["percent"] / 100
+
+
+def account_taken(server: Server, _args: Args) -> None:
+    for session in server.live_sessions():
+        if session.subscriptions.account_updates is not None:
+            session.subscriptions.account_updates = None
+            session.error(replies.NO_ID, 2100, "New account data requested from TWS.  API client "
+                          "has been unsubscribed from account data.")  # fmt: skip
 
 
 def base_currency(server: Server, args: Args) -> None:

@@ -142,6 +142,10 @@ _TABLE = [
     Fault("accounts", "other or more account ids (commas) for new connections",
           act.accounts, {"ids": "DU1234567,DU7654321"}),
     _switch("ledger-keys", "ledger rows of the account carry the $LEDGER- prefix", "ledger_keys"),
+    _switch("refresh-ends", "message 54 ends every refresh of the account, not the first alone",
+            "refresh_ends"),
+    Fault("account-taken", "2100: the subscriptions to the account are over",
+          act.account_taken, {}),
     _switch("slow-pnl", "account PnL comes once a minute instead of once a second", "slow_pnl"),
 ]  # fmt: skip
 

@@ -54,3 +54,4 @@ class Switches:
     # Account
     ledger_keys: bool = False
     slow_pnl: bool = False
+    refresh_ends: bool = False

@@ -6,7 +6,12 @@ from __future__ import annotations
 import pytest
 
 from common.clock import SECOND_NS
-from common.core.gateway.subscription import ASK_AGAIN_S, PRICE_PAUSE_S, PRICE_SILENCE_S
+from common.core.gateway.subscription import (
+    ACCOUNT_SILENCE_S,
+    ASK_AGAIN_S,
+    PRICE_PAUSE_S,
+    PRICE_SILENCE_S,
+)
 from common.core.outbox import READ_ONLY_LOOK_S
 from common.messages import BrokerLink
 from common.tws import messages as tws
@@ -158,3 +163,41 @@ def test_an_api_that_is_no_longer_read_only_is_found_out_by_a_comparison() -> No
     play.books(shares=1000)
     assert play.newest(BrokerLink).state == "ready"
     assert play.send(order("EXIT")).order.purpose == "EXIT"
+
+
+def account_asked(play: Play) -> int:
+    return len(play.all(tws.AskAccount))
+
+
+def quiet(play: Play, seconds: float) -> None:
+    """Prices go on, the account is silent."""
+    for _ in range(int(seconds // 15)):
+        play.pass_s(15.0)
+        play.hear(tws.OwnPrice(100.0, "live"))
+
+
+def test_an_account_in_which_nothing_changes_is_asked_for_before_it_is_old() -> None:
+    """IB tells changes only: of cash alone it tells nothing all day, and no entry went."""
+    play = ready()
+    for asked_times in (1, 2, 3):
+        quiet(play, ACCOUNT_SILENCE_S + 15)
+        assert account_asked(play) == asked_times
+        play.hear(account_rows())
+    assert asked(play) == 1, "price and profit and loss go on"
+
+
+def test_an_account_that_stays_untold_is_asked_for_once_a_minute() -> None:
+    play = ready()
+    quiet(play, ACCOUNT_SILENCE_S + 15)
+    quiet(play, 2 * PRICE_PAUSE_S + 15)
+    assert account_asked(play) == 3
+
+
+def test_an_account_that_another_subscription_took_over_is_asked_for_again() -> None:
+    play = ready()
+    play.error(2100)
+    assert play.newest(BrokerLink).state == "reconciling"
+    play.pass_s(play.settings.broker.request_timeout_s + ASK_AGAIN_S + 1)
+    assert asked(play) == 2
+    play.hear(account_rows())
+    assert play.newest(BrokerLink).state == "ready"

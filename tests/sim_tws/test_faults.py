@@ -746,6 +746,28 @@ def test_ledger_keys(raw: Raw, sim: SimThread) -> None:
     assert "CashBalance" not in keys
 
 
+def test_refresh_ends(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    client.say(6, 2, 1, "")
+    client.hear("54")
+    sim.go("10:03")
+    client.hear("8")
+    assert silent(client, "54"), "the first download alone"
+    sim.fault("refresh-ends")
+    sim.go("10:06")
+    assert client.hear("54")
+
+
+def test_account_taken(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    client.say(6, 2, 1, "")
+    client.hear("54")
+    sim.fault("account-taken")
+    assert client.hear("4", f3="2100")
+    sim.go("10:03")
+    assert silent(client, "8")
+
+
 def test_slow_pnl(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     sim.fault("slow-pnl")

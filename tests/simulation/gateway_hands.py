@@ -41,6 +41,8 @@ class GatewayHands(Hands):
         match effect:
             case tws.Subscribe():
                 self._subscribe()
+            case tws.AskAccount():
+                self.ask(self._answer_account)
             case tws.TakeSnapshot(number=number):
                 self._take_snapshot(number)
             case tws.SendOrder():
@@ -132,6 +134,9 @@ class GatewayHands(Hands):
         for answer in (self._answer_open, self._answer_completed, self._answer_positions):
             self.ask(answer)
         self.ask(lambda pipe: self._answer_executions(pipe, books.executions_request))
+
+    def _answer_account(self, pipe: Pipe) -> None:
+        self.tws.answers.give("account", lambda: self.tws.subscribe_account(pipe))
 
     def _answer_open(self, pipe: Pipe) -> None:
         def answer() -> None:
@@ -229,7 +234,7 @@ class GatewayHands(Hands):
 
         def subscribe(pipe: Pipe) -> None:
             give = self.tws.answers.give
-            give("account", lambda: self.tws.subscribe_account(pipe))
+            self._answer_account(pipe)
             give("prices", lambda: self.tws.subscribe_prices(pipe, "SMH"))
             give("pnl", lambda: self.tws.subscribe_pnl(pipe))
 

@@ -121,7 +121,7 @@ class SimTws:
         self.twice = False
         self.on_dialog: Act | None = None
         self.answers = Answers()
-        self._accounts_told: set[int] = set()
+        self._accounts_told: dict[int, tws.AccountRows] = {}
         self._positions_told: set[int] = set()
         self._pnl_told: dict[int, int] = {}
         self._prices_told: dict[int, dict[str, tuple[float, ...]]] = {}
@@ -146,8 +146,8 @@ class SimTws:
         pipe = Pipe(self.timeline, self.chance, self._number, client_id, listener)
         pipe.late_s = self.late_s
         self.pipes[client_id] = pipe
-        for told in (self._accounts_told, self._positions_told):
-            told.discard(client_id)
+        self._positions_told.discard(client_id)
+        self._accounts_told.pop(client_id, None)
         self._pnl_told.pop(client_id, None)
         self._prices_told.pop(client_id, None)
         return pipe
@@ -256,8 +256,8 @@ class SimTws:
         return [tws.PositionReport(ACCOUNT, "SMH", int(held.shares), round(held.average_usd, 6))]
 
     def subscribe_account(self, pipe: Pipe) -> None:
-        self._accounts_told.add(pipe.client_id)
-        pipe.tell(self.account_rows())
+        self._accounts_told[pipe.client_id] = rows = self.account_rows()
+        pipe.tell(rows)
 
     def subscribe_positions(self, pipe: Pipe) -> None:
         self._positions_told.add(pipe.client_id)
@@ -321,9 +321,10 @@ class SimTws:
             for report in self.positions() if moved and pipe else ():
                 cast("Pipe", pipe).tell(report)
         for client_id in sorted(self._accounts_told):
-            pipe = self.live(client_id)
-            if pipe is not None:
-                pipe.tell(self.account_rows())
+            pipe, rows = self.live(client_id), self.account_rows()
+            if pipe is not None and rows != self._accounts_told[client_id]:  # else nothing changed
+                self._accounts_told[client_id] = rows
+                pipe.tell(rows)
 
     def _publish_pnl(self) -> None:
         for client_id, told_ns in self._pnl_told.items():

@@ -299,6 +299,18 @@ def test_fills_missed_while_tws_had_lost_ib_are_found_by_the_comparison(tmp_path
     play(tmp_path, story)
 
 
+def test_an_account_that_was_taken_over_is_told_again(tmp_path: Path) -> None:
+    async def story(w: World) -> None:
+        async with w.gateway() as gateway:
+            w.tws.fault("account-taken")
+            await gateway.until_link("reconciling")
+            before_ns = gateway.newest(AccountSnapshot).refreshed_ns
+            await gateway.until_link("ready")
+            assert gateway.newest(AccountSnapshot).refreshed_ns > before_ns
+
+    play(tmp_path, story)
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York"])
 @pytest.mark.parametrize("utc", [False, True], ids=["named zone", "UTC without a name"])
 def test_an_execution_has_its_true_time_whatever_this_machines_zone(

@@ -200,7 +200,11 @@ def _snapshot_asked(state: State, now: Now, message: tws.TakeSnapshot) -> None:
 
 
 def _subscribed(state: State, now: Now, _message: tws.Subscribe) -> None:
-    state.link.subscribed_host_ns = now.host_ns
+    state.link.subscribed_host_ns = state.link.account_asked_host_ns = now.host_ns
+
+
+def _account_asked(state: State, now: Now, _message: tws.AskAccount) -> None:
+    state.link.account_asked_host_ns = now.host_ns
 
 
 def _session(state: State, now: Now, session: Session) -> None:
@@ -273,6 +277,7 @@ BOOKINGS: dict[type[Message], Booking] = {
     tws.AskPreview: _preview_asked,
     tws.TakeSnapshot: _snapshot_asked,
     tws.Subscribe: _subscribed,
+    tws.AskAccount: _account_asked,
     OrderUpdate: _decided,
     MarginPreview: _previewed,
     BrokerLink: _link_said,

@@ -81,6 +81,8 @@ def _take_error(state: State, now: Now, error: TwsError) -> None:
         link.healthy_host_ns = now.host_ns
         state.snapshots.pending = False
         state.snapshots.next_host_ns = now.host_ns
+    elif error.code == codes.ACCOUNT_UNSUBSCRIBED:
+        link.refreshed = False
     elif codes.is_read_only(error.code, error.text):
         link.refusal = READ_ONLY
         state.snapshots.pending = False  # only books asked for from now on prove otherwise
@@ -231,7 +233,7 @@ def _take_account(state: State, now: Now, report: tws.AccountRows) -> None:
         return
     found = account_rows.snapshot(state, now, report)
     if found is not None:
-        state.account = found
+        state.account, state.account_host_ns = found, now.host_ns
         state.link.refreshed = True
         state.unsaid.append(found)
 

@@ -180,6 +180,7 @@ class Link(Struct):
     """The account was completely reported over this connection."""
     clock_offset_s: float | None = None
     subscribed_host_ns: int = 0
+    account_asked_host_ns: int = 0
     instrument: str = ""
     """Why the instrument cannot be traded, or "" once it is known."""
 
@@ -229,6 +230,7 @@ class State(Struct):
     unsaid: list[News] = field(default_factory=list)
     """Facts that a change brought about; the decision on that same change says them."""
     account: AccountSnapshot | None = None
+    account_host_ns: int = 0
     mode: Mode = "ACTIVE"
     mode_reason: str = ""
     mode_since_ns: int = 0

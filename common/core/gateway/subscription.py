@@ -19,6 +19,9 @@ PRICE_SILENCE_S = 30.0
 position: SMH has several quotes a second, and IB's word on a position comes every second."""
 PRICE_PAUSE_S = 60.0
 """Host seconds between two subscriptions because of it."""
+ACCOUNT_SILENCE_S = 240.0
+"""Market seconds since the account was told last. IB looks at it every three minutes and tells what
+has changed: of an account that holds cash alone, nothing."""
 
 
 def due(state: State, now: Now) -> bool:
@@ -35,6 +38,18 @@ def due(state: State, now: Now) -> bool:
     ):
         return False
     return not 0 <= seconds_since(now, link.subscribed_host_ns) <= pause_s
+
+
+def account_due(state: State, now: Now) -> bool:
+    """Whether to ask for the account alone once more: no baseline and no entry without a fresh one.
+    As often as it is answered; else as seldom as the price."""
+    link, account = state.link, state.account
+    if not link.healthy or link.instrument or not link.refreshed or account is None:
+        return False
+    if 0 <= now.market_ns - account.refreshed_ns <= ACCOUNT_SILENCE_S * SECOND_NS:
+        return False
+    answered = state.account_host_ns > link.account_asked_host_ns
+    return answered or not 0 <= seconds_since(now, link.account_asked_host_ns) <= PRICE_PAUSE_S
 
 
 def _silent(state: State, now: Now, heard_market_ns: int, heard_host_ns: int) -> bool:
