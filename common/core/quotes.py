@@ -163,7 +163,7 @@ def _feed_state(state: State, now: Now) -> list[Message]:
     news = FeedState(
         connected=state.linked and not state.cut,
         kind=state.smh.kind,
-        halted=state.halted,
+        halted=state.halt is not None,
         competing=state.smh.competing,
         tick_ns=newest,
         problem=problem(state, now)[:TEXT_MAX],

@@ -45,6 +45,10 @@ NOT_SUBSCRIBED = "Requested market data is not subscribed."
 DELAYED_AVAILABLE = f"{NOT_SUBSCRIBED}Delayed market data is available.{{}}/TOP/ALL"
 SHOWING_DELAYED = f"{NOT_SUBSCRIBED} Displaying delayed market data."
 DELAYED_NOT_ENABLED = f"{NOT_SUBSCRIBED} Delayed market data is not enabled."
+IN_PART = (
+    "Part of requested market data requires additional subscription for API. See link in "
+    "'Market Data Connections' dialog for more details. Delayed market data is available."
+)
 COMPETING = "No market data during competing live session"
 
 
@@ -187,12 +191,15 @@ class DataDesk:
         if switches.competing_session:
             session.error(req_id, 10197, COMPETING)
             return None
-        if switches.live_data:
+        if switches.part_permitted and kind not in {DELAYED, DELAYED_FROZEN}:
+            session.error(req_id, 10091, IN_PART)
+            return None
+        if switches.live_data and not switches.part_permitted:
             return False
         if kind in {DELAYED, DELAYED_FROZEN} and switches.delayed_data:
             session.error(req_id, 10167, SHOWING_DELAYED)
             return True
-        if kind in {DELAYED, DELAYED_FROZEN}:
+        if kind in {DELAYED, DELAYED_FROZEN} or switches.refused_as_not_enabled:
             session.error(req_id, 10168, DELAYED_NOT_ENABLED)
         elif switches.delayed_data:
             source = f"{instrument.symbol} {instrument.primary_exchange}"
@@ -268,7 +275,8 @@ class DataDesk:
         if ticker.instrument != VIX:
             self._send_price(session, req_id, ticker, BID, tick.bid, tick.bid_size)
             self._send_price(session, req_id, ticker, ASK, tick.ask, tick.ask_size)
-        printed = tick.last_size > 0 or ticker.instrument == VIX
+        traded = tick.last_size > 0 and not self._tape.halted
+        printed = traded or ticker.instrument == VIX
         if printed or LAST not in ticker.shown:
             changed = self._send_price(session, req_id, ticker, LAST, tick.last, tick.last_size)
             if changed:
@@ -316,8 +324,11 @@ class DataDesk:
         session.send(replies.tick_size(req_id, _type(ticker, kind), shares))
 
     def _send_halt(self, session: Session, req_id: int, ticker: Ticker) -> None:
+        """That nothing is halted TWS says only of what stands in a watchlist."""
         halted = self._tape.halted and ticker.instrument == SMH
-        session.send(replies.tick_generic(req_id, _type(ticker, HALTED), 1.0 if halted else 0.0))
+        if halted or self._switches.watchlist:
+            value = 1.0 if halted else 0.0
+            session.send(replies.tick_generic(req_id, _type(ticker, HALTED), value))
 
     def _figures(self, symbol: str, at_ns: int, tick: Tick) -> DayFigures:
         day = new_york_date(at_ns)

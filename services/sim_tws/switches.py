@@ -45,6 +45,9 @@ class Switches:
     # Data
     live_data: bool = True
     delayed_data: bool = True
+    refused_as_not_enabled: bool = False
+    part_permitted: bool = False
+    watchlist: bool = False
     competing_session: bool = False
     quotes_frozen: bool = False
     bad_ticks_left: int = 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from common.core.feed.price_book import valid_price
 from common.core.rules import SECOND_NS
 from common.messages import DataKind, FeedState, Quote
-from common.tws.market_messages import ASK, BID, HALTED, LAST, KindSaid
+from common.tws.market_messages import ASK, BID, HALTED, LAST, KindSaid, Subscribe
 from tests.core.feed_play import MONDAY, SMH, FeedPlay, ns
 
 UNSET = 1.7976931348623157e308
@@ -167,6 +167,30 @@ def test_a_halt_is_told(tick_type: int, value: float, halted: bool) -> None:
     play.tick()
     assert play.newest(FeedState).halted
     play.smh((tick_type, 0.0))
+    play.tick()
+    assert not play.newest(FeedState).halted
+
+
+def test_a_trade_some_seconds_after_a_halt_ends_it() -> None:
+    """TWS says the end itself only of what stands in a watchlist."""
+    play = opened()
+    play.smh((HALTED, 1.0))
+    play.smh((LAST, 400.0), after_s=2)
+    play.tick()
+    assert play.newest(FeedState).halted, "a trade of before it, told late"
+    play.smh((BID, 400.0), (ASK, 400.02), (LAST, 0.0), after_s=30)
+    play.tick()
+    assert play.newest(FeedState).halted, "quotes are no trade"
+    play.smh((LAST, 400.01), after_s=1)
+    play.tick()
+    assert not play.newest(FeedState).halted
+
+
+def test_a_new_subscription_begins_without_a_halt() -> None:
+    """A farm that is back does so, and TWS tells a halt that goes on again."""
+    play = opened()
+    play.smh((HALTED, 1.0))
+    play.hear(Subscribe(symbol="SMH", live=True))
     play.tick()
     assert not play.newest(FeedState).halted
 

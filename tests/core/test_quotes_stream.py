@@ -7,7 +7,7 @@ import pytest
 from common.core import quotes
 from common.messages import DataKind, FeedState, Message, Quote, VixLevel
 from common.tws.link_messages import LinkDown, LinkUp, TwsError
-from common.tws.market_messages import ASK, BID, LAST, DataCode, Subscribe
+from common.tws.market_messages import ASK, BID, HALTED, LAST, DataCode, Subscribe
 from tests.core.feed_play import MONDAY, SMH, VIX, FeedPlay, ns
 
 LINK_UP = LinkUp(port=7497, server_version=176, accounts=("DU1234567",), next_order_id=1)
@@ -42,11 +42,30 @@ def test_live_data_is_asked_for_first() -> None:
     assert subscribed(play.said) == [(SMH, True), (VIX, True)]
 
 
-@pytest.mark.parametrize("number", [354, 10089])
+@pytest.mark.parametrize("number", [354, 10089, 10168])
 def test_where_live_data_is_not_permitted_delayed_data_is_taken(number: int) -> None:
     play = FeedPlay(kind=None)
     assert subscribed(play.hear(code(number))) == [(SMH, False)]
     assert not feed(play).problem
+
+
+@pytest.mark.parametrize("number", [10090, 10091])
+def test_data_permitted_in_part_stays_live_where_prices_come_and_else_is_delayed(
+    number: int,
+) -> None:
+    play = FeedPlay(kind=None)
+    play.hear(code(number))
+    play.smh((HALTED, 0.0))
+    assert subscribed(play.tick(after_s=4)) == []
+    assert subscribed(play.tick(after_s=2)) == [(SMH, False)]
+    play.hear(code(10167))
+    assert subscribed(play.tick(after_s=6)) == []
+    partly = FeedPlay(kind="live")
+    partly.hear(code(number))
+    partly.smh((BID, 400.0), (ASK, 400.02))
+    assert subscribed(partly.tick(after_s=6)) == []
+    assert feed(partly).kind == "live"
+    assert not feed(partly).problem
 
 
 def test_a_subscription_without_any_answer_is_made_again_whatever_the_hour() -> None:

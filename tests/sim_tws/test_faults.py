@@ -116,7 +116,7 @@ def test_farm(raw: Raw, sim: SimThread) -> None:
 def test_quotes_stop(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     subscribe(client)
-    client.hear("45")
+    client.hear("2", f3="8")
 
     sim.fault("quotes-stop")
     sim.go("10:05")
@@ -599,7 +599,7 @@ def test_wild_print(raw: Raw, sim: SimThread) -> None:
 def test_bad_ticks(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     subscribe(client)
-    client.hear("45")
+    client.hear("2", f3="8")
 
     sim.fault("bad-ticks", value="nan", count=1)
     sim.go("10:01")
@@ -633,10 +633,33 @@ def test_data_permission(raw: Raw, sim: SimThread) -> None:
     assert client.hear("4", f2="5")[3] == "10089"
 
 
+def test_delayed_not_asked(raw: Raw, sim: SimThread) -> None:
+    sim.fault("data-permission", live=False, delayed=True)
+    sim.fault("delayed-not-asked")
+    client = raw().start()
+    subscribe(client, 1)
+    assert client.hear("4", f2="1")[3] == "10168"
+    client.say(59, 1, 3)
+    subscribe(client, 2)
+    assert client.hear("4", f2="2")[3] == "10167"
+
+
+def test_part_permitted(raw: Raw, sim: SimThread) -> None:
+    sim.fault("part-permitted")
+    client = raw().start()
+    subscribe(client, 1)
+    assert client.hear("4", f2="1")[3] == "10091"
+    sim.go("10:00:10")
+    assert silent(client, "1")
+    client.say(59, 1, 3)
+    subscribe(client, 2)
+    assert client.hear("58", f2="2")[3] == "3"
+
+
 def test_competing_session(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     subscribe(client)
-    client.hear("45")
+    client.hear("2", f3="8")
 
     sim.fault("competing-session")
 
@@ -648,7 +671,7 @@ def test_competing_session(raw: Raw, sim: SimThread) -> None:
 def test_halt(raw: Raw, sim: SimThread) -> None:
     client = raw().start()
     subscribe(client)
-    assert client.hear("45", f3="49")[4] == "0.0"
+    assert silent(client, "45"), "that nothing is halted is not told"
 
     sim.fault("halt")
     assert client.hear("45", f3="49")[4] == "1.0"
@@ -656,9 +679,24 @@ def test_halt(raw: Raw, sim: SimThread) -> None:
     client.hear("3", f2="PreSubmitted")
     sim.go("10:05")
     assert silent(client, "11")
+    assert not [f for f in client.heard[-100:] if f[0] == "1" and f[3] == "4"], "nothing trades"
     sim.fault("halt", on=False)
 
     assert client.hear("11")
+    sim.go("10:06")
+    assert client.hear("1", f3="4"), "prints alone say that it is over"
+    assert silent(client, "45")
+
+
+def test_watchlist(raw: Raw, sim: SimThread) -> None:
+    client = raw().start()
+    sim.fault("watchlist")
+    subscribe(client)
+    assert client.hear("45", f3="49")[4] == "0.0"
+    sim.fault("halt")
+    assert client.hear("45", f3="49")[4] == "1.0"
+    sim.fault("halt", on=False)
+    assert client.hear("45", f3="49")[4] == "0.0"
 
 
 def test_ambiguous_contract(raw: Raw, sim: SimThread) -> None:

@@ -353,15 +353,17 @@ class SimTws:
                 ticks = [self.tape.tick(symbol, self.market_ns)]
             said = self._open_tick(symbol, after_ns, subscribed=bool(before))
             newest = before or (0.0, 0.0, 0.0)
+            halted = symbol == SMH.symbol and self.tape.halted
             for tick in ticks:
-                prices = (tick.bid, tick.ask, tick.last)
+                last = newest[2] if halted and before else tick.last  # nothing trades meanwhile
+                prices = (tick.bid, tick.ask, last)
                 said += self._moved(symbol, newest, prices)
                 newest = prices
             if not ticks and not said:
                 continue
             shown[symbol] = newest if ticks else before
-            if symbol == SMH.symbol and self._halt_told != self.tape.halted:
-                said.append((HALTED, float(self.tape.halted)))
+            if halted and not self._halt_told:  # its end is not told: what trades proves it
+                said.append((HALTED, 1.0))
             pipe.tell(Prices(symbol, tuple(said)))
         self._halt_told = self.tape.halted
 

@@ -164,6 +164,23 @@ def test_without_live_permission_delayed_data_is_taken_and_called_so(tmp_path: P
     play(scenario())
 
 
+@pytest.mark.parametrize("fault", ["delayed-not-asked", "part-permitted"])
+def test_every_way_of_refusing_live_data_leads_to_delayed_data(
+    noon: Noon, tmp_path: Path, fault: str
+) -> None:
+    async def scenario() -> None:
+        async with feed_on(*noon[:2], tmp_path) as w:
+            await w.sim.fault("data-permission", live=False, delayed=True)
+            await w.sim.fault(fault, on=True)
+            w.speed(20.0)
+            await w.until_quote_after()
+            assert w.quotes[-1].kind == "delayed"
+            await w.sim.fault(fault, on=False)
+            await w.sim.fault("data-permission", live=True, delayed=True)
+
+    play(scenario())
+
+
 def test_neither_live_nor_delayed_data_is_one_line_and_heals_when_permitted(
     noon: Noon, tmp_path: Path
 ) -> None:
@@ -286,7 +303,9 @@ def test_a_halt_and_a_competing_session_are_told_and_end(noon: Noon, tmp_path: P
             await w.sim.fault("halt", on=True)
             await w.feed.until(lambda: w.feed.newest(FeedState).halted, "the halt")
             await w.sim.fault("halt", on=False)
+            w.speed(20.0)
             await w.feed.until(lambda: not w.feed.newest(FeedState).halted, "its end")
+            w.speed(1.0)
             await w.sim.fault("competing-session", on=True)
             await w.feed.until(lambda: w.feed.newest(FeedState).competing, "the competitor")
             await w.sim.fault("competing-session", on=False)

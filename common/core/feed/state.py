@@ -55,6 +55,9 @@ VIX = "VIX"
 VIX_MIN, VIX_MAX = 5.0, 200.0  # the index was never outside 8 to 90
 VIX_QUIET_S_MAX = 300.0  # it is calculated every 15 s
 RETRY_S = 60.0  # market time, between two tries of one question
+HALT_PRINTS_S = 10.0
+"""So long after a halt a trade proves that it is over, market time; until then one of before it may
+be told late. TWS says the end itself only of what stands in a watchlist (IB's page on tick 49)."""
 FIRST_MID_NS = MINUTE_NS  # after the open; a later mid is no opening price
 OPEN_TICK_S = 60.0
 """After a subscription, market time, for TWS to tell the official open. Then any mid has to serve:
@@ -103,7 +106,8 @@ class State(Struct):
     linked: bool = False
     link_problem: str = ""
     cut: bool = False
-    halted: bool = False
+    halt: Now | None = None
+    """Since when trading is halted, as TWS says it."""
     contract: Question = field(default_factory=Question)
     calendar: Question = field(default_factory=Question)
     history: Question = field(default_factory=Question)
@@ -173,6 +177,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
         case KindSaid(symbol=symbol) | Subscribe(symbol=symbol):
             if symbol == state.smh.symbol:
                 state.book.clear()
+                state.halt = None if isinstance(message, Subscribe) else state.halt
         case ContractsFound() | CalendarRead() | HistoryRead():
             _hear_answer(state, message)
         case AskContract():
@@ -192,7 +197,7 @@ def _restart(state: State, settings: Settings) -> None:
     fresh = start(settings)
     state.settings, state.smh, state.vix = settings, fresh.smh, fresh.vix
     state.book.clear()
-    state.linked, state.link_problem, state.cut = False, "", False
+    state.linked, state.link_problem, state.cut, state.halt = False, "", False, None
     state.contract, state.history = Question(), Question()
     state.calendar = Question(good_ns=state.calendar.good_ns)
 
@@ -204,7 +209,7 @@ def _hear_link(state: State, now: Now, message: LinkUp | LinkDown | TwsError | B
                 _hear_clock(state, now, offset_s)
             return
         case LinkUp():
-            state.linked, state.link_problem, state.cut, state.halted = True, "", False, False
+            state.linked, state.link_problem, state.cut, state.halt = True, "", False, None
             state.contract = Question()
         case LinkDown(reason=reason):
             state.linked, state.link_problem = False, reason
@@ -329,8 +334,10 @@ def _hear_smh(state: State, now: Now, message: RawTicks) -> None:
     state.quotes = []
     for tick in message.ticks:
         side = LIVE_TYPE.get(tick.type, tick.type)
+        if side == LAST and state.halt is not None and late(state.halt, now, HALT_PRINTS_S):
+            state.halt = None if valid_price(tick.value) is not None else state.halt
         if side == HALTED and tick.value >= 0:
-            state.halted = tick.value > 0
+            state.halt = (state.halt or now) if tick.value > 0 else None
         elif side == OPEN:
             _hear_open(state, now, valid_price(tick.value))
         elif kind in {"live", "delayed"}:

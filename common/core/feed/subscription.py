@@ -12,6 +12,9 @@ from common.core.staleness import late
 from common.messages import DataKind, Message, Now
 from common.tws.link_messages import LinkDown, LinkUp, TwsError
 from common.tws.market_messages import (
+    ASK,
+    BID,
+    LAST,
     LIVE_TYPE,
     DataCode,
     KindSaid,
@@ -19,15 +22,20 @@ from common.tws.market_messages import (
     Subscribe,
 )
 
-NOT_SUBSCRIBED = frozenset({354, 10089, 10090, 10186})
+NOT_SUBSCRIBED = frozenset({354, 10089, 10168, 10186})
+"""Delayed data is asked for instead. 10168 says the same as 354 where only live data was asked for,
+and is final only where delayed data was."""
+IN_PART = frozenset({10090, 10091})
+"""Part of the data is not permitted. Prices may come all the same; where none do it is as above."""
 DELAYED_NOT_ENABLED = 10168
 HARMLESS = frozenset({10167, 300, 366})  # shows delayed data; already cancelled
+PRICES = frozenset({BID, ASK, LAST})
 COMPETING = 10197
 DATA_LOST, DATA_KEPT = 1101, 1102  # the link between TWS and IB is back
 FARM_BROKEN, FARM_OK = 2103, 2104
 
 RETRY_S = 60.0  # after a refusal, or without an answer, market time
-DOUBT_S = 5.0  # for ticks to come back after a data farm did
+DOUBT_S = 5.0  # for ticks to come back after a data farm did, or to come where part is permitted
 OPENING_S = 30.0  # after a quiet morning silence counts from then on
 
 _MENDS = {
@@ -54,6 +62,8 @@ class Subscription(Struct):
     competing: bool = False
     farm_broken: bool = False
     doubted: Now | None = None
+    in_part: Now | None = None
+    """Live data was said to be permitted in part, and no price has come since."""
 
     def hear(self, now: Now, message: Message) -> None:
         """What changes where it stands; anything else is ignored."""
@@ -61,11 +71,12 @@ class Subscription(Struct):
             case LinkUp() | LinkDown():
                 self._forget()
             case Subscribe(symbol=self.symbol):
-                self.asked, self.kind, self.doubted = now, "none", None
+                self.asked, self.kind, self.doubted, self.in_part = now, "none", None, None
+                self.live = message.live
             case KindSaid(symbol=self.symbol, kind=kind):
                 self.kind = kind
             case DataCode(symbol=self.symbol):
-                self._refused(message)
+                self._refused(now, message)
             case RawTicks(symbol=self.symbol):
                 self._alive(now, message)
             case TwsError(code=code):
@@ -81,6 +92,8 @@ class Subscription(Struct):
 
         `session_age_s`: since the open; 0 outside the session, when silence proves nothing.
         """
+        if self.in_part is not None and late(self.in_part, now, DOUBT_S):
+            return Subscribe(symbol=self.symbol, live=False)
         if self.asked is None or self._dead(now, session_age_s):
             return Subscribe(symbol=self.symbol, live=self.live)
         return None
@@ -93,6 +106,7 @@ class Subscription(Struct):
         """Another connection: live data is tried again."""
         self.live, self.asked, self.kind, self.tick = True, None, "none", None
         self.problem, self.competing, self.farm_broken, self.doubted = "", False, False, None
+        self.in_part = None
 
     def _dead(self, now: Now, session_age_s: float) -> bool:
         asked = self.asked or now
@@ -106,14 +120,19 @@ class Subscription(Struct):
     def _alive(self, now: Now, message: RawTicks) -> None:
         self.tick = now
         self.problem, self.competing, self.doubted = "", False, None
+        if any(LIVE_TYPE.get(tick.type, tick.type) in PRICES for tick in message.ticks):
+            self.in_part = None
         if any(tick.type in LIVE_TYPE for tick in message.ticks):
             if self.kind in {"none", "live"}:
                 self.kind = "delayed"
         elif message.ticks and self.kind == "none":
             self.kind = "live"
 
-    def _refused(self, message: DataCode) -> None:
+    def _refused(self, now: Now, message: DataCode) -> None:
         if message.code in HARMLESS or 2100 <= message.code < 2200:
+            return
+        if message.code in IN_PART:
+            self.in_part = now if self.live else None
             return
         if message.code in NOT_SUBSCRIBED and self.live:
             self.live, self.asked = False, None
