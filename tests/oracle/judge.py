@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from tests.oracle.frames import read
 from tests.oracle.ledger import Ledger
 from tests.oracle.orders import Key, Orders
 from tests.oracle.sessions import Session, new_york_day, sessions_between
-from tests.oracle.stop import TOLD_NS_MAX, Baseline, Moved, Quote, Quotes
+from tests.oracle.stop import DECIDED_NS_MAX, Baseline, Moved, Quote, Quotes
 from tests.oracle.verdict import Figures, Verdict, Violation
 
 LEVERAGE_MAX = 3.75 * 1.01  # the largest tier, and what a price may do on the way
@@ -102,8 +103,8 @@ class Judge:
         self._id_max: dict[int, int] = {}
         self._refs: dict[str, Key] = {}
         self._causes: dict[Key, Cause] = {}
-        self._untold: list[f.MoneyMoved] = []  # since the account was told last
-        self._untold_when_sent: dict[Key, list[f.MoneyMoved]] = {}  # and after each purchase
+        self._moved: list[Moved] = []
+        self._unknown_when_sent: dict[Key, list[Moved]] = {}  # and moved after each purchase
         self._traded: set[Key] = set()
         self._missed: list[date] = []
         self._stop_host_s: list[float] = []
@@ -160,13 +161,14 @@ class Judge:
                 self._ledger.position_said(fact)
             case f.AccountSaid():
                 self._ledger.published(fact)
-                self._untold = [m for m in self._untold if fact.host_ns - m.host_ns < TOLD_NS_MAX]
+                for moved in self._moved:
+                    moved.tell(fact.host_ns)
                 if self._day is not None and self._day.baseline is not None:
                     self._day.baseline.told(fact.host_ns)
             case f.MoneyMoved():
                 self._ledger.money_moved(fact)
-                for untold in (self._untold, *self._untold_when_sent.values()):
-                    untold.append(fact)
+                for unknown in (self._moved, *self._unknown_when_sent.values()):
+                    unknown.append(Moved(fact.amount_usd, fact.host_ns))
                 if self._day is not None and self._day.baseline is not None:
                     self._day.baseline.move(fact.amount_usd, fact.host_ns)
             case f.PnlSaid():
@@ -194,9 +196,9 @@ class Judge:
             self._end_day(day)
             self._day, self._day_before = None, day
         if today is not None and self._day is None and fact.ns >= today.open_ns:
-            self._day = self._begin_day(today)
+            self._day = self._begin_day(today, fact.host_ns)
 
-    def _begin_day(self, session: Session) -> Day:
+    def _begin_day(self, session: Session, host_ns: int) -> Day:
         shares, before = self._ledger.shares, self._day_before
         earlier = max(other for other in self._sessions if other < session.day)
         told_ns = self._daily.told_ns.get(earlier, session.close_ns)
@@ -207,7 +209,7 @@ class Judge:
                 day.breach = before.breach
         opened_usd = self._daily.opens.get(session.day, math.nan) if shares else 0.0
         if not math.isnan(opened_usd):
-            moved = [Moved(one.amount_usd, one.host_ns) for one in self._untold]
+            moved = [replace(one) for one in self._moved if not one.known(host_ns)]
             day.baseline = Baseline(self._ledger.cash_usd + shares * opened_usd, moved=moved)
         return day
 
@@ -309,8 +311,8 @@ class Judge:
             lower_usd = min(usd, before.usd, before.lower_usd)
             higher_usd = max(usd, before.usd, before.higher_usd)
             # Sized by an account that knew nothing of it: honest until the next one is told.
-            untold = self._untold_when_sent.get(key, ())
-            moved = [Moved(one.amount_usd, execution.host_ns) for one in untold]
+            unknown = self._unknown_when_sent.get(key, ())
+            moved = [Moved(one.amount_usd, execution.host_ns) for one in unknown]
             day.baseline = Baseline(usd, lower_usd, higher_usd, moved)
             day.bought = key
         if shares == 0:
@@ -342,7 +344,9 @@ class Judge:
         self._check_id(order)
         self._check_terms(order)
         if order.action == "BUY":
-            self._untold_when_sent[key] = [*self._untold]
+            self._unknown_when_sent[key] = [
+                moved for moved in self._moved if not moved.known(order.host_ns, DECIDED_NS_MAX)
+            ]
             self._check_entry(order)
         elif order.rests:
             self._check_resting_stop(order)

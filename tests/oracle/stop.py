@@ -31,6 +31,8 @@ SPREAD_FRACTION_MAX = 0.001
 APART_NS = SECOND_NS  # two samples that confirm each other
 JITTER_NS = SECOND_NS // 10  # what their ways may differ by
 TOLD_NS_MAX = SECOND_NS  # host time that word of an account may be on its way
+DECIDED_NS_MAX = 8 * SECOND_NS
+"""Host time that may pass from deciding on an order to its being sent, with a death between."""
 
 
 @dataclass(slots=True)
@@ -113,8 +115,13 @@ class Moved:
     host_ns: int
     told_host_ns: int | None = None
 
-    def known(self, host_ns: int) -> bool:
-        return self.told_host_ns is not None and host_ns - self.told_host_ns >= TOLD_NS_MAX
+    def tell(self, host_ns: int) -> None:
+        """The account is told, with it."""
+        if self.told_host_ns is None and host_ns > self.host_ns:
+            self.told_host_ns = host_ns
+
+    def known(self, host_ns: int, for_ns: int = TOLD_NS_MAX) -> bool:
+        return self.told_host_ns is not None and host_ns - self.told_host_ns >= for_ns
 
 
 @dataclass(slots=True)
@@ -142,8 +149,7 @@ class Baseline:
     def told(self, host_ns: int) -> None:
         """The account was told, with all that was moved."""
         for moved in self.moved:
-            if moved.told_host_ns is None and host_ns > moved.host_ns:
-                moved.told_host_ns = host_ns
+            moved.tell(host_ns)
 
     def unknown_usd(self, host_ns: int) -> float:
         """Withdrawn, and perhaps not known of at this instant."""
