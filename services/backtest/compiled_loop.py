@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from common.core import rules
-from common.core.monitor import margin, stop
+from common.core.monitor import margin, state
 from services.backtest import compiling, costs, result
 from services.backtest.sheet import Floats, Ints, Sheet
 
@@ -29,7 +29,7 @@ ENTRY_AT, ENTRY_USD, SHARES, LEVERAGE, EXIT_AT, EXIT_USD, REASON, STOP_USD, PROF
 COLUMNS = 9
 GROUP = 16  # sessions looked at together
 REGT_BUYING_POWER = margin.REGT_BUYING_POWER
-SPLIT_DAYS = stop.SPLIT_DAYS
+SPLIT_DAYS = state.SPLIT_DAYS
 
 Base = tuple[float, int, float, float, int]
 """A baseline: equity, shares, price, money from fills since, day number."""
@@ -71,7 +71,7 @@ COMPILED_RULES = (
     rules.margin_shares_max, rules.liquidation_price,
     costs.bought_at, costs.sold_at, costs.commission_usd, costs.interest_usd, costs.stop_fill,
 )  # fmt: skip
-SOURCES = (rules, costs, margin, stop, result)
+SOURCES = (rules, costs, margin, state, result)
 """The modules whose functions and constants are compiled in."""
 for _rule in COMPILED_RULES:
     compiling.part(_rule)
@@ -104,6 +104,7 @@ def _touched(
     armed: bool,
     base: Base,
     stop_usd: float,
+    split_usd: float,
     gap_at_open: bool,
     margin_rate: float,
 ) -> tuple[int, float, float]:
@@ -121,11 +122,9 @@ def _touched(
             touch = min(open_usd, liquidation)
     if armed:
         equity = base_usd + rules.profit_since(shares, touch, base_shares, base_price, base_flow)
-        if equity <= stop_usd:
-            reference = rules.reference_price(shares, base_price, base_flow)
-            if not rules.price_looks_split(touch, reference):
-                level = rules.stop_price(equity, stop_usd, shares, touch)
-                return STOPPED, costs.stop_fill(open_usd, level, gap_at_open), level
+        if equity <= stop_usd and not rules.price_looks_split(touch, split_usd):
+            level = rules.stop_price(equity, stop_usd, shares, touch)
+            return STOPPED, costs.stop_fill(open_usd, level, gap_at_open), level
     return (LIQUIDATED, touch, 0.0) if forced else (0, 0.0, 0.0)
 
 
@@ -163,12 +162,15 @@ def _anchored(
     today: int,
     loss_fraction: float,
     base: Base,
-) -> tuple[Base, bool, float]:
-    """A held position's baseline at the open: itself, whether armed, the stop's equity."""
+) -> tuple[Base, bool, float, float]:
+    """A held position's baseline at the open: itself, whether armed, the stop's equity, and the
+    price that a split's is told by."""
     base_usd, base_shares, base_price, base_flow, base_ordinal = base
     if terms.baseline == OFF:
-        return base, False, 0.0
+        return base, False, 0.0, 0.0
     flow = 0.0
+    recent = today - base_ordinal <= SPLIT_DAYS
+    split_usd = rules.reference_price(shares, base_price, base_flow) if recent else previous_usd
     if terms.baseline == ENTRY:
         profit = rules.profit_since(shares, previous_usd, base_shares, base_price, base_flow)
         flow = rules.unexplained(
@@ -176,12 +178,13 @@ def _anchored(
         )
     else:
         price = previous_usd if terms.baseline == PREVIOUS_CLOSE else opening_usd
-        reference = rules.reference_price(shares, base_price, base_flow)
-        if today - base_ordinal <= SPLIT_DAYS and rules.price_looks_split(price, reference):
-            return base, False, 0.0
+        if recent and rules.price_looks_split(price, split_usd):
+            return base, False, 0.0, 0.0
         base_usd = cash + shares * price
         base = (base_usd, shares, price, 0.0, today)
-    return base, True, rules.stop_level(base_usd, rules.risk_base(base_usd, flow), loss_fraction)
+        split_usd = price
+    level_usd = rules.stop_level(base_usd, rules.risk_base(base_usd, flow), loss_fraction)
+    return base, True, level_usd, split_usd
 
 
 @compiling.part
@@ -223,6 +226,7 @@ def _walked(
     armed: bool,
     base: Base,
     stop_usd: float,
+    split_usd: float,
     gap_at_open: bool,
     margin_rate: float,
 ) -> tuple[int, float, float]:
@@ -232,7 +236,7 @@ def _walked(
     while reason == 0 and i < until:
         if margin_rate > 0.0 or (armed and _below(bar_low_usd[i], shares, base, stop_usd)):
             reason, at_usd, level = _touched(
-                bar_open_usd[i], bar_low_usd[i], shares, cash, armed, base, stop_usd,
+                bar_open_usd[i], bar_low_usd[i], shares, cash, armed, base, stop_usd, split_usd,
                 gap_at_open, margin_rate,
             )  # fmt: skip
         i += 1
@@ -324,7 +328,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     paid_usd = got_usd = 0.0
     armed = False
     base = (0.0, 0, 0.0, 0.0, 0)
-    stop_usd = 0.0
+    stop_usd = split_usd = 0.0
 
     # Nothing is bought before enough closes are known; an entry at the close knows its own.
     s = min(sessions, max(begin, cell.bars_needed - 1 if at_close else cell.bars_needed))
@@ -353,7 +357,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
             got_usd += credit
 
         if shares > 0 and not at_close:
-            base, armed, stop_usd = _anchored(
+            base, armed, stop_usd, split_usd = _anchored(
                 terms, cash, shares, open_usd[s], close_usd[max(0, s - 1)], ordinal[s],
                 cell.loss_fraction, base,
             )  # fmt: skip
@@ -362,7 +366,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
         if shares > 0 and reason == 0:
             reason, at_usd, level = _walked(
                 bar_open_usd, bar_low_usd, bar_first[s], bar_entry[s], shares, cash, armed, base,
-                stop_usd, terms.gap_at_open, terms.margin_rate,
+                stop_usd, split_usd, terms.gap_at_open, terms.margin_rate,
             )  # fmt: skip
         barred = not at_close and (
             reason == LIQUIDATED or (reason == STOPPED and not terms.reentry)
@@ -382,7 +386,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                 break
             side = rules.side_of(fast[s], slow[s], side)
             if shares > 0:
-                base, armed, stop_usd = _anchored(
+                base, armed, stop_usd, split_usd = _anchored(
                     terms, cash, shares, close_usd[s], close_usd[s], ordinal[s + 1],
                     cell.loss_fraction, base,
                 )  # fmt: skip
@@ -399,6 +403,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                 base_usd = cash - fee
                 today = ordinal[s + 1 if at_close else s]
                 base = (base_usd, 0, 0.0, 0.0 - shares * price, today)
+                split_usd = rules.reference_price(shares, 0.0, base[3])
                 stop_usd = rules.stop_level(
                     base_usd, rules.risk_base(base_usd, 0.0), cell.loss_fraction
                 )
@@ -415,7 +420,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
             if shares > 0 and reason == 0:
                 reason, at_usd, level = _walked(
                     bar_open_usd, bar_low_usd, bar_entry[s], bar_first[s + 1], shares, cash, armed,
-                    base, stop_usd, terms.gap_at_open, terms.margin_rate,
+                    base, stop_usd, split_usd, terms.gap_at_open, terms.margin_rate,
                 )  # fmt: skip
             side = rules.side_of(fast[s], slow[s], side)
             if shares > 0 and reason == 0 and side <= 0 and terms.bear_exit == CLOSE:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import msgspec
 import pytest
 
 from common.clock import SECOND_NS
 from common.core import staleness
+from common.core.monitor.state import equity_usd
 from common.messages import (
     GUARD_FIRST,
     Adopt,
@@ -25,6 +26,7 @@ from common.messages import (
     PlaceOrder,
     PreviewMargin,
     Resume,
+    Started,
     StopArmed,
     StopHit,
     SubmitOrder,
@@ -172,6 +174,76 @@ def test_all_shares_taken_away_with_a_price_still_said_end_the_position() -> Non
     day.account()
     day.account(after_s=3.0)
     assert day.state.shares == 0
+
+
+def long_held(*closes_usd: float) -> RiskDay:
+    """An entry at $400, held over sessions that closed like this; the next one is near its open."""
+    day = RiskDay(settings(stop={"baseline": "entry"}))
+    day.open_at()
+    day.enter()
+    today, before = WEDNESDAY, TUESDAY
+    for close_usd in closes_usd:
+        day.next_session(session(today, before, today + timedelta(days=1)))
+        day.open_at(close_usd)
+        day.account()
+        day.at("16:01")
+        day.hear(day.bar(close_usd, today))
+        today, before = today + timedelta(days=1), today
+    day.next_session(session(today, before, today + timedelta(days=1)))
+    day.forget()
+    return day
+
+
+UP = (440.0, 480.0, 520.0, 560.0, 600.0, 640.0, 700.0, 780.0)
+
+
+def test_a_price_that_grew_to_a_splits_ratio_of_an_old_entry_is_none() -> None:
+    # given: 1.5 times what was paid; the stop's baseline is the entry's, nine days old
+    day = long_held(440.0, 460.0, 480.0, 500.0, 520.0, 560.0, 580.0, 590.0)
+    resting = settings(stop={"baseline": "entry", "resting": True})
+    day.hear(Started(settings_json=resting.to_json()))
+    # when
+    said = day.open_at(600.0) + day.ticks(20)
+    # then
+    assert "split" not in day.state.alerts
+    assert one(SubmitOrder, said).order.purpose == "STOP"
+
+
+def test_a_split_after_the_price_has_doubled_is_one() -> None:
+    # given: 7,500 shares bought at $400, $790 before the night
+    day = long_held(*UP, 790.0)
+    # when: two for one over night
+    day.held, day.mark_usd = 15_000, 395.0
+    day.account(1.0)
+    day.account(3.0)
+    # then
+    assert (day.state.shares, day.state.ours) == (15_000, True)
+    assert not day.state.halts
+    assert day.state.baseline.labelled == "split 2"
+    said = day.open_at(395.0) + day.quote(393.0, 1.2) + day.quote(392.0, 1.2)
+    assert not of(StopHit, said)
+    assert "split" not in {alert.code for alert in day.all(Alert)}
+    assert equity_usd(day.state, 395.0) == pytest.approx(day.cash_usd + 15_000 * 395.0)
+
+
+def test_a_split_that_the_share_count_has_yet_to_follow_holds_an_old_entrys_stop() -> None:
+    # given: the price halves to just below what was paid, and the stop's level
+    day = long_held(*UP, 790.0)
+    said = day.open_at(395.0) + day.quote(395.0, 1.2) + day.tick()
+    assert not of(StopHit, said)
+    assert "split" in day.state.alerts
+
+
+def test_after_a_split_the_previous_close_counts_in_its_prices() -> None:
+    day = held_day(given=settings(stop={"baseline": "previous_close"}))
+    day.hear(day.bar(400.0, TUESDAY))
+    day.next_session()
+    day.held, day.mark_usd = 15_000, 199.0
+    day.account(1.0)
+    day.account(3.0)
+    baseline = one(BaselineSet, day.open_at(199.0))
+    assert baseline.price_usd == 200.0
+    assert baseline.baseline_usd == pytest.approx(CASH_USD)
 
 
 # --- exits that nobody speaks of any more ------------------------------------------------------

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from datetime import date
 
+import msgspec
+
 from common.clock import SECOND_NS
 from common.core import rules
 from common.core.monitor.state import (
@@ -17,12 +19,13 @@ from common.core.monitor.state import (
     State,
     plans,
     profit_usd,
-    reference_price,
+    split_reference,
 )
 from common.messages import (
     DONE_STATUSES,
     AccountSnapshot,
     Commission,
+    DailyBar,
     Fill,
     Now,
     guards,
@@ -104,7 +107,7 @@ def _split_booked(state: State, before: int, account: AccountSnapshot) -> float 
     """Takes a split: the share count moved by a split's ratio, and the broker's mark stands nearer
     to the price that leads to than to the price before. The shares that the split alone makes, or
     None where there was none."""
-    base, mark_usd, price_usd = state.baseline, account.mark_usd, reference_price(state)
+    base, mark_usd, price_usd = state.baseline, account.mark_usd, split_reference(state)
     if base is None or mark_usd is None or price_usd <= 0:
         return None
     ratio = rules.share_split_ratio(before, account.shares)
@@ -114,9 +117,20 @@ def _split_booked(state: State, before: int, account: AccountSnapshot) -> float 
     base.shares = round(base.shares * ratio)
     base.labelled = f"split {ratio:g}"
     state.quote = state.before_quote = None
+    state.closing = _after_split(state.closing, ratio, mark_usd)
     if state.day is not None:
         state.day.entry_over = "a split was booked today"
     return before * ratio
+
+
+def _after_split(closing: DailyBar | None, ratio: float, mark_usd: float) -> DailyBar | None:
+    """The last close in the prices that a split leads to, unless it was told in them already."""
+    if closing is None:
+        return None
+    close_usd = closing.close_usd / ratio
+    if abs(mark_usd - close_usd) >= abs(mark_usd - closing.close_usd):
+        return closing
+    return msgspec.structs.replace(closing, close_usd=close_usd)
 
 
 def _halt_when_short(state: State) -> None:

@@ -45,6 +45,8 @@ FORGOTTEN_NS = 10 * SECOND_NS
 """Host time after which a stop that the gateway does not list is none: its journal was damaged."""
 BEFORE_OPEN_NS = 600 * SECOND_NS
 """IB reports an account at least every three minutes."""
+SPLIT_DAYS = 7
+"""Within which no price halves or doubles without a split."""
 FILLS_COME_NS = 5 * SECOND_NS
 """Host time by which executions may come after the status that reports them."""
 
@@ -264,6 +266,16 @@ def reference_price(state: State) -> float:
     if base is None or not state.shares:
         return 0.0
     return rules.reference_price(state.shares, base.price_usd, base.cash_flow_usd)
+
+
+def split_reference(state: State) -> float:
+    """The price that a split's is told by: the one the stop is measured from while it is recent,
+    later the last close; 0 without one."""
+    base, session, closing = state.baseline, state.session, state.closing
+    if base is None or session is None or closing is None or not state.shares:
+        return reference_price(state)
+    recent = (session.day - base.day).days <= SPLIT_DAYS
+    return reference_price(state) if recent else closing.close_usd
 
 
 def shown_price(usd: float | None, digits: int = 9) -> float | None:

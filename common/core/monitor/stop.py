@@ -16,6 +16,7 @@ from common.clock import SECOND_NS
 from common.core import rules
 from common.core.monitor.state import (
     PRICE_USD_MAX,
+    SPLIT_DAYS,
     Baseline,
     State,
     equity_usd,
@@ -23,6 +24,7 @@ from common.core.monitor.state import (
     reference_price,
     shown_price,
     since_open_ns,
+    split_reference,
     stop_usd,
 )
 from common.core.staleness import late_since
@@ -39,7 +41,6 @@ from common.messages import (
 
 LAST_SECONDS_NS = 10 * SECOND_NS
 LATE_START_NS = 60 * SECOND_NS
-SPLIT_DAYS = 7  # within which no price halves or doubles without a split
 OF_THE_OPEN = ("open", "first price")
 RETAKEN = "taken again: the opening print of before was none of the session's"
 LEVERAGE_SHOWN_MAX = 1000.0  # of an account that is all but wiped out
@@ -162,8 +163,8 @@ def certain(state: State, seen: Sample) -> bool:
 
 
 def looks_like_split(state: State, mark_usd: float) -> bool:
-    """A price that left the baseline's by a split's ratio, with a share count that did not."""
-    return rules.price_looks_split(mark_usd, reference_price(state))
+    """A price that left the one before by a split's ratio, with a share count that did not."""
+    return rules.price_looks_split(mark_usd, split_reference(state))
 
 
 def _split_since(state: State, session: Session, price: float) -> bool:
