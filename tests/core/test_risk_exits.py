@@ -230,6 +230,22 @@ def test_what_the_executor_says_late_does_not_undo_what_the_gateway_said(
     assert day.state.exit.status == "Submitted"
 
 
+def test_an_exit_refused_while_locked_goes_as_soon_as_a_person_unlocks() -> None:
+    """Found by the simulation: each refusal put the next try off, up to half a minute."""
+    day = held_day()
+    day.hear(day.latch(mode="LOCKED", reason="another account"))
+    order = day.stopped_at(397.0)
+    for _ in range(4):
+        said = day.hear(Refused(key=order.intent_id, reason="locked: another account"))
+        said += day.ticks(62, every_s=0.5)
+        order = of(PlaceOrder, said)[-1].order
+    day.hear(Refused(key=order.intent_id, reason="locked: another account"))
+    day.ticks(2)
+    assert not of(PlaceOrder, day.hear(day.latch(mode="LOCKED", reason="another account")))
+    day.hear(day.latch(mode="HALTED", reason="unlocked by a person"))
+    assert of(PlaceOrder, day.ticks(1))
+
+
 def test_a_refusal_before_anything_was_sent_is_a_failed_attempt() -> None:
     day = held_day()
     order = day.stopped_at(397.0)

@@ -115,6 +115,8 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
         case OrderBook():
             state.book = message
         case HaltLatch():
+            if state.latch is not None and state.latch.mode == "LOCKED" != message.mode:
+                state.exit_failures = 0  # nothing was sent: the broker has refused nothing
             state.latch = message
         case Fill():
             ledger.take_fill(state, now, message)
