@@ -14,7 +14,7 @@ from tests.oracle import facts as f
 from tests.simulation.hands import Hands, Part
 from tests.simulation.pipe import Pipe
 from tests.simulation.timeline import Act
-from tests.simulation.tws import ACCOUNT, ORDERS_CLIENT, Prices, execution
+from tests.simulation.tws import ORDERS_CLIENT, Prices, execution
 
 
 class GatewayHands(Hands):
@@ -76,7 +76,9 @@ class GatewayHands(Hands):
     def _ask_preview(self, effect: tws.AskPreview) -> None:
         if self._sendable(effect.order_id):
             self.witness.placed(self.head(), effect)
-            wanted = Ticket("BUY", float(effect.shares), "MKT", account=ACCOUNT, what_if=True)
+            wanted = Ticket(
+                "BUY", float(effect.shares), "MKT", account=effect.account, what_if=True
+            )
             self.ask(lambda pipe: self.tws.place(pipe, effect.order_id, wanted))
 
     # --- subscriptions and snapshots -----------------------------------------------------------

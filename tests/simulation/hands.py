@@ -17,7 +17,7 @@ from common.tws.link_messages import ClockCompared, LinkDown, LinkUp, TwsError
 from tests.oracle import facts as f
 from tests.simulation.pipe import Pipe
 from tests.simulation.timeline import Act
-from tests.simulation.tws import ACCOUNT, LINK_LOST, SimTws
+from tests.simulation.tws import LINK_LOST, SimTws
 from tests.simulation.witness import Witness
 
 FROZEN_S = 6.5  # a second of silence, then two questions without an answer
@@ -78,10 +78,11 @@ class Hands:
             return
         self.pipe, self._attempt, self._said_down = pipe, 0, ""
         self._said_offset_s = None
-        self.witness.note(f.AccountsNamed(*self.head(), accounts=(ACCOUNT,)))
+        accounts = (self.tws.account_id,)
+        self.witness.note(f.AccountsNamed(*self.head(), accounts=accounts))
         next_id = self.tws.next_order_id(self.client_id)
         self.connected()
-        self.host.tell(LinkUp(7497, 176, (ACCOUNT,), next_id))
+        self.host.tell(LinkUp(7497, 176, accounts, next_id))
         if not self.tws.broker.link_up:
             self.host.tell(TwsError(-1, LINK_LOST, "Connectivity has been lost."))
         self.host.later(COMPARED_S, lambda: self.compare_clocks(pipe))

@@ -11,5 +11,6 @@ KEPT: dict[int, str] = {
     63121: "account values that were not told after a reconnect were not asked for again: no entry",
     65401: "prices asked for after the close in vain were not asked for again until the open",
     66474: "an alarm on an exit without an answer comes after ten seconds: the judge",
+    95453: "an exit refused while LOCKED waited up to half a minute after a person had unlocked",
 }
 """The seed, and what it found: in the system, or in its judge."""

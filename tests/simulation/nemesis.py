@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from common.clock import MINUTE_NS, SECOND_NS
 from tests.simulation.dialog_faults import DIALOGS
 from tests.simulation.fault import STANDING, Fault
+from tests.simulation.login_faults import LOGINS
 from tests.simulation.machine_faults import MACHINE
 from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
@@ -51,6 +52,7 @@ LATER = {
     "quotes": Later(QUOTES, 0.15, at_falls=True),
     "dialogs": Later(DIALOGS, 0.1),
     "others": Later(OTHERS, 0.12),
+    "logins": Later(LOGINS, 0.06),
 }
 FAULTS = FIRST | {name: fault for later in LATER.values() for name, fault in later.faults.items()}
 

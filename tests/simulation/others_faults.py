@@ -26,7 +26,8 @@ def order_of_others(nemesis: Nemesis) -> Harm:
     world, chance = nemesis.world, nemesis.chance
     tws = world.tws
     tws.advance()
-    if not tws.broker.link_up or tws.tape.phase(tws.market_ns) is not Phase.REGULAR:
+    at_home = tws.broker is tws.home and tws.broker.link_up
+    if not at_home or tws.tape.phase(tws.market_ns) is not Phase.REGULAR:
         return NOTHING
     held = int(tws.broker.account.smh.shares)
     sells = held > 1 and chance.random() < 0.75
@@ -44,7 +45,7 @@ def order_of_others(nemesis: Nemesis) -> Harm:
         tws.advance()
         _must_be_known(nemesis, order, *began)
         if not order.done:
-            tws.broker.exchange.end(order, "")
+            tws.home.exchange.end(order, "")
         world.timeline.after(FORGOTTEN_S, lambda: _must_be_forgotten(nemesis, order))
 
     nemesis.rests("order of others", chance.choice(RESTS_S), remove)

@@ -107,10 +107,9 @@ class SimTws:
         self.timeline, self.market, self.chance = timeline, market, chance
         self.tape = Tape(market)
         self.switches = Switches()
-        self.broker = Broker(self.tape, [account], timeline.market_ns, self.switches)
         voice = Voice(account)
-        voice.outlet = self
-        self.broker.say, self.truth = voice, voice.truth
+        self.home = self.broker = self._login(account, voice)
+        self.truth = voice.truth
         self.cycle = DayCycle(self.broker)
         self.pipes: dict[int, Pipe] = {}
         self.port_open = True
@@ -134,6 +133,22 @@ class SimTws:
     @property
     def market_ns(self) -> int:
         return self.timeline.market_ns
+
+    @property
+    def account_id(self) -> str:
+        return self.broker.account.account_id
+
+    def _login(self, account: Account, voice: Voice) -> Broker:
+        broker = Broker(self.tape, [account], self.market_ns, self.switches)
+        broker.say, voice.outlet = voice, self
+        return broker
+
+    def log_in(self, account: Account | None) -> None:
+        """As the user of that account, or again of the one from the beginning, whose orders go on
+        at IB meanwhile and are told to nobody."""
+        self.advance()
+        self.home.say.outlet = self if account is None else None
+        self.broker = self.home if account is None else self._login(account, Voice(account))
 
     # --- connections ---------------------------------------------------------------------------
 
@@ -201,9 +216,13 @@ class SimTws:
     # --- requests ------------------------------------------------------------------------------
 
     def advance(self) -> None:
-        self.broker.exchange.advance(self.market_ns)
+        self.home.exchange.advance(self.market_ns)
+        if self.broker is not self.home:
+            self.broker.exchange.advance(self.market_ns)
 
     def place(self, pipe: Pipe, order_id: int, ticket: Ticket) -> None:
+        if self.broker is not self.home:
+            self.truth.broken.append(f"order {order_id} reached account {self.account_id}")
         self.advance()
         if not self.broker.link_up:
             return  # lost: TWS does not resend after an outage
@@ -253,7 +272,8 @@ class SimTws:
         held = self.broker.seen.accounts[0].smh
         if not (held.shares or held.traded_usd):
             return []
-        return [tws.PositionReport(ACCOUNT, "SMH", int(held.shares), round(held.average_usd, 6))]
+        average_usd = round(held.average_usd, 6)
+        return [tws.PositionReport(self.account_id, "SMH", int(held.shares), average_usd)]
 
     def subscribe_account(self, pipe: Pipe) -> None:
         self._accounts_told[pipe.client_id] = rows = self.account_rows()
@@ -291,7 +311,7 @@ class SimTws:
                         round(item.average_usd, 6))
             for item in value.holdings
         )  # fmt: skip
-        return tws.AccountRows(account=ACCOUNT, rows=tuple(rows), holdings=holdings)
+        return tws.AccountRows(account=self.account_id, rows=tuple(rows), holdings=holdings)
 
     # --- publication ---------------------------------------------------------------------------
 

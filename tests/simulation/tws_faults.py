@@ -21,9 +21,10 @@ def connection_dies(nemesis: Nemesis) -> Harm:
 
 def ib_link_lost(nemesis: Nemesis) -> Harm:
     tws = nemesis.world.tws
-    if not tws.broker.link_up:
+    broker = tws.broker  # of the user who is logged in now
+    if not broker.link_up:
         return NOTHING
-    tws.broker.lose_link()
+    broker.lose_link()
     tell_all(nemesis, LINK_LOST, "Connectivity between IB and TWS has been lost.")
     code = nemesis.chance.choice((LINK_BACK, LINK_BACK_LOST))
     tells_missed = nemesis.chance.random() < 0.5
@@ -32,7 +33,7 @@ def ib_link_lost(nemesis: Nemesis) -> Harm:
         if code == LINK_BACK_LOST:
             tws.forget_subscriptions()
         tell_all(nemesis, code, "Connectivity between IB and TWS has been restored.")
-        tws.broker.restore_link(tells_missed)
+        broker.restore_link(tells_missed)
 
     return nemesis.chance.choice((0.5, 4.0, 12.0, 25.0)), back
 
