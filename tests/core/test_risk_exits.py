@@ -242,8 +242,7 @@ def test_an_exit_refused_while_locked_goes_as_soon_as_a_person_unlocks() -> None
     day.hear(Refused(key=order.intent_id, reason="locked: another account"))
     day.ticks(2)
     assert not of(PlaceOrder, day.hear(day.latch(mode="LOCKED", reason="another account")))
-    day.hear(day.latch(mode="HALTED", reason="unlocked by a person"))
-    assert of(PlaceOrder, day.ticks(1))
+    assert of(PlaceOrder, day.hear(day.latch(mode="HALTED", reason="unlocked by a person")))
 
 
 def test_a_refusal_before_anything_was_sent_is_a_failed_attempt() -> None:
