@@ -251,16 +251,21 @@ def load(path: Path = SETTINGS_FILE, environment: Mapping[str, str] | None = Non
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: not valid TOML: nested too deep") from error
-    for name, text in sorted(environment.items()):
-        if name.startswith(OVERRIDE_PREFIX):
-            _override(table, name, text)
+    overridden = {
+        _override(table, name, text): name
+        for name, text in sorted(environment.items())
+        if name.startswith(OVERRIDE_PREFIX)
+    }
     try:
         return msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path.name}: {_readable(str(error))}") from error
+        told = _readable(str(error))
+        source = overridden.get(told.partition(":")[0], path.name)
+        raise SettingsError(f"{source}: {told}") from error
 
 
-def _override(table: dict[str, Any], name: str, text: str) -> None:
+def _override(table: dict[str, Any], name: str, text: str) -> str:
+    """Puts one in its place, which is given back."""
     parts = name.removeprefix(OVERRIDE_PREFIX).lower().split("__")
     if len(parts) != 2 or not all(parts):
         raise SettingsError(f"{name}: an override is named TRADER__SECTION__KEY")
@@ -274,6 +279,7 @@ def _override(table: dict[str, Any], name: str, text: str) -> None:
     values = table.setdefault(section, {})
     if isinstance(values, dict):  # else the file's own fault, told with its path
         values[key] = read["value"]
+    return f"{section}.{key}"
 
 
 def _readable(text: str) -> str:

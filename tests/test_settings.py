@@ -122,7 +122,7 @@ def test_the_environment_overrides_a_line(name: str, text: str, path: str, value
         ("TRADER__STOP", "1", "TRADER__SECTION__KEY"),
         ("TRADER__STOP__", "1", "TRADER__SECTION__KEY"),
         ("TRADER__STOP__LOSS", "1", "stop: .*`loss`"),
-        ("TRADER__STOP__LOSS_FRACTION", "2", "stop.loss_fraction"),
+        ("TRADER__STOP__LOSS_FRACTION", "2", "^TRADER__STOP__LOSS_FRACTION: stop.loss_fraction: "),
         ("TRADER__STOP__LOSS_FRACTION", "0.02\n[x]", "TRADER__STOP__LOSS_FRACTION: one value"),
         ("TRADER__STOP__LOSS_FRACTION", "[" * 5000, "stop.loss_fraction"),
     ],

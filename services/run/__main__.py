@@ -55,7 +55,10 @@ def main() -> int:
     for lock in plan.locks:
         if hold_lock(lock) is None:
             pid = holder(lock)
-            say(f"❌ Not started: the {plan.mode} system is already running (process {pid})")
+            say(
+                f"❌ Not started: the {plan.mode} system is already running (process {pid}): "
+                "`trader status` shows it, Ctrl+C where it was started ends it"
+            )
             return 1
     try:
         if not plan.simulated:

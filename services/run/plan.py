@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from common import running, topology
 from common import settings as settings_file
@@ -56,8 +57,18 @@ class Plan:
         return self.mode == "sim"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses in the words of `make run`, where `--days abc` was typed as DAYS=abc."""
+
+    def error(self, message: str) -> NoReturn:
+        typed = re.sub(
+            r"^argument --([a-z-]+)", lambda found: found[1].replace("-", "_").upper(), message
+        )
+        raise RefusedError(typed)
+
+
 def parser() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(prog="make run", description="Runs the whole system.")
+    options = _Parser(prog="make run", description="Runs the whole system.")
     add = options.add_argument
     add("--broker", choices=("sim", "tws"), default="sim", help="simulated TWS, or a real one")
     add("--data", type=Path, help="folder of recorded days (default: a synthetic market)")
@@ -200,7 +211,10 @@ def recorded_days(data: Path) -> list[date]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             days = [date.fromisoformat(row["date"]) for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        mend = "DATA names a folder that holds it"
+        raise RefusedError(f"{path}: {error.strerror}; {mend}") from error
+    except (ValueError, KeyError) as error:
         raise RefusedError(f"{path}: cannot be read as daily bars ({error})") from error
     if not days:
         raise RefusedError(f"{path}: has no rows")

@@ -128,7 +128,9 @@ def _report(chosen: BacktestOptions, history: History, result: Result) -> str:
         return page.html(study(history, result), market, [])
     data = folder(chosen.data)
     return page.html(
-        study(history, result), f"the files of {data}", sources.read(data, chosen.bars)
+        study(history, result),
+        f"the files of the folder {data.resolve().name}",
+        sources.read(data, chosen.bars),
     )
 
 

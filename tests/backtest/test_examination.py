@@ -118,10 +118,10 @@ def test_coverage_tells_rows_span_and_what_is_missing(tmp_path: Path) -> None:
 def test_an_empty_folder_is_told_which_files_are_missing(tmp_path: Path) -> None:
     problems = examine(tmp_path).problems
 
-    assert [problem.split(" (")[0] for problem in problems] == [
-        "SMH_daily.csv: No such file or directory",
-        "VIX_daily.csv: No such file or directory",
-    ]
+    assert problems == (
+        f"SMH_daily.csv: No such file or directory in {tmp_path}",
+        f"VIX_daily.csv: No such file or directory in {tmp_path}",
+    )
 
 
 def test_the_command_shows_problems_and_its_exit_status_says_so(tmp_path: Path) -> None:

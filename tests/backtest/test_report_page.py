@@ -139,9 +139,22 @@ def test_no_return_is_shown_without_drawdown_and_worst_day(shown: Page, studied:
     assert sum(cell.count("dd") for row in shown.table_with("Jan") for cell in row) == len(
         studied.months
     ) + len(studied.years)
-    sentences = [text for text in words.paragraph(studied).split(". ") if "% a year" in text]
+    sentences = [
+        text for text in ". ".join(words.paragraphs(studied)).split(". ") if "% a year" in text
+    ]
     assert len(sentences) > 3
     assert all("drawdown" in text and "worst day" in text for text in sentences)
+
+
+def test_the_first_paragraph_says_what_worse_fills_leave(
+    history: History, studied: Study, shown: Page
+) -> None:
+    worse = metrics(run_compiled(history, replace(studied.result.options, slippage_bp=10.0)))
+
+    first = words.paragraphs(studied)[0]
+
+    assert f"at 10 bp {words.figures(worse)}".replace(" -", " −") in first
+    assert first in " ".join(shown.text)
 
 
 def test_the_figures_are_those_of_the_result(shown: Page, studied: Study) -> None:
@@ -261,7 +274,9 @@ def test_a_run_that_never_enters_is_a_page_that_says_so() -> None:
 def test_amounts_that_no_market_would_fill_are_called_arithmetic(studied: Study) -> None:
     def said(times: float) -> bool:
         result = replace(studied.result, equity_usd=studied.result.equity_usd * times)
-        return "are arithmetic" in words.paragraph(dataclasses.replace(studied, result=result))
+        return "are arithmetic" in " ".join(
+            words.paragraphs(dataclasses.replace(studied, result=result))
+        )
 
     assert (said(1.0), said(1e4)) == (False, True)
 

@@ -141,7 +141,7 @@ def test_a_kill_from_above_leaves_no_process_behind(folder: Path, victim: str) -
 def test_settings_that_cannot_be_used_are_refused_before_anything_starts(folder: Path) -> None:
     run = Run(folder, TRADER__STOP__LOSS_FRACTION="2")
     assert run.process.wait(30) == 2
-    assert run.text.startswith("❌ Not started: settings.toml: stop.loss_fraction: ")
+    assert run.text.startswith("❌ Not started: TRADER__STOP__LOSS_FRACTION: stop.loss_fraction: ")
     assert run.text.count("\n") == 1
 
 

@@ -16,6 +16,7 @@ from services.backtest.options import Options, OptionsError
 from services.backtest.sheet import lay_out
 
 FACTORS = (0.4, 0.6, 1.0, 1.4, 2.0)
+SLIPPAGE = "slippage bp"
 SLIPPAGE_BP = (0.0, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -65,7 +66,7 @@ def stop_grid(history: History, options: Options) -> Grid:
         return {"stop_loss_fraction": stop_pct / 100.0, "slippage_bp": slippage_bp}
 
     return Grid(
-        "Stop and slippage", "stop %", "slippage bp", rows, columns, (own, options.slippage_bp),
+        "Stop and slippage", "stop %", SLIPPAGE, rows, columns, (own, options.slippage_bp),
         _first_day(history, options), _cells(history, options, rows, columns, cell),
     )  # fmt: skip
 

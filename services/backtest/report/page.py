@@ -36,7 +36,7 @@ def html(study: Study, market: str, files: list[File]) -> str:
         study=study,
         market=market,
         files=files,
-        paragraph=words.paragraph(study),
+        paragraphs=words.paragraphs(study),
         charts=_charts(study),
         style=_raw(pages, "page.css"),
         script=_raw(pages, "tables.js"),

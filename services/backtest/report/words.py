@@ -1,9 +1,9 @@
-"""The paragraph on top: what happened, in plain words and with this run's own figures."""
+"""The paragraphs on top: what happened, in plain words and with this run's own figures."""
 
 from __future__ import annotations
 
 from services.backtest.metrics import Metrics
-from services.backtest.report.luck import Luck
+from services.backtest.report import grids
 from services.backtest.report.study import BAD_DAY_PCT, Study
 
 NOTABLE_PCT = 0.5
@@ -13,13 +13,17 @@ LARGE_USD = 1e7
 """Equity from which the page says that no such order is filled at one price."""
 
 
-def paragraph(study: Study) -> str:
-    """No return without its drawdown and its worst day."""
-    sentences = (
-        _outcome(study), _trading(study), _stops(study), _bad_days(study), _costs(study),
-        _luck(study.luck), *study.caveats, _caution(study),
-    )  # fmt: skip
-    return " ".join(sentence for sentence in sentences if sentence).replace(" -", " −")
+def paragraphs(study: Study) -> list[str]:
+    """What came out and how thin it is, what it did, what it paid and how much is luck, and what
+    no backtest knows. No return without its drawdown and its worst day."""
+    parts = (
+        (_outcome(study), _more_slippage(study)),
+        (_trading(study), _stops(study), _bad_days(study)),
+        (_costs(study), _luck(study)),
+        (*study.caveats, _caution(study)),
+    )
+    texts = (" ".join(sentence for sentence in part if sentence) for part in parts)
+    return [text.replace(" -", " −") for text in texts if text]
 
 
 def figures(found: Metrics) -> str:
@@ -38,6 +42,17 @@ def _outcome(study: Study) -> str:
         f"${result.options.start_equity_usd:,.0f} into ${found.final_equity_usd:,.0f}: "
         f"{figures(found)}. Buying SMH and holding it gave {figures(study.hold_figures)}."
     )
+
+
+def _more_slippage(study: Study) -> str:
+    """What is left of it when the fills are worse."""
+    grid = next(grid for grid in study.grids if grid.column_name == grids.SLIPPAGE)
+    loss_pct, own_bp = grid.own
+    cells = zip(grid.columns, grid.cells[grid.rows.index(loss_pct)], strict=True)
+    worse = [f"at {bp:g} bp {figures(found)}" for bp, found in cells if bp > own_bp and found]
+    if not worse or not study.figures.entries:
+        return ""
+    return f"It assumes fills {own_bp:g} bp off the price; {'; '.join(worse)}."
 
 
 def _trading(study: Study) -> str:
@@ -83,11 +98,13 @@ def _costs(study: Study) -> str:
     return f"Without interest, commission and slippage it would have been {figures(free)}."
 
 
-def _luck(found: Luck | None) -> str:
+def _luck(study: Study) -> str:
+    found = study.luck
     if found is None:
         return ""
     return (
-        f"The same days drawn again in blocks of about {found.block_sessions} sessions gave from "
+        f"The same days, fills no worse, drawn again in blocks of about {found.block_sessions} "
+        f"sessions gave from "
         f"{found.cagr_pct.low:.1f} to {found.cagr_pct.high:.1f} % a year in nine cases of ten, "
         f"with drawdowns from {found.max_drawdown_pct.low:.0f} to "
         f"{found.max_drawdown_pct.high:.0f} % and worst days from {found.worst_day_pct.low:.1f} to "

@@ -305,7 +305,7 @@ def _rows(
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as problem:
-        refuse(MarketDataError(f"{path.name}: {problem.strerror} ({path})"))
+        refuse(MarketDataError(f"{path.name}: {problem.strerror} in {path.parent.resolve()}"))
         return
     except UnicodeDecodeError as problem:
         refuse(MarketDataError(f"{path.name}: not a text file ({problem.reason})"))
