@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from services.backtest.examination import examine
-from services.backtest.history import HistoryError, load
+from services.backtest.history import HistoryError, load, read_prices
+from services.sim_tws.market import data_files
+from services.sim_tws.market.interface import MarketDataError
 from services.trader.app import app
 from tests.sim_tws.harness import DATA
 from tests.sim_tws.market.data_folder import (
@@ -133,6 +137,21 @@ def test_the_command_shows_problems_and_its_exit_status_says_so(tmp_path: Path) 
     assert (shown.exit_code, answered.exit_code) == (1, 1)
     assert "SMH_5min.csv, row 2: timestamp 'x' is not ISO 8601" in shown.output
     assert len(json.loads(answered.output)["problems"]) == 1
+
+
+@pytest.mark.parametrize(("split", "pass_by"), [(5 / 4, 3), (4 / 3, 1), (3 / 2, 0), (2.0, 0)])
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}")
+def test_a_split_left_in_the_prices_passes_on_next_to_no_day_of_smh(
+    split: float, pass_by: int
+) -> None:
+    """The days that docs/research.md names: each in turn as the day of a split nobody adjusted."""
+    problems: list[Exception] = []
+    smh, _, _ = read_prices(DATA, problems.append)
+    seen: list[MarketDataError] = []
+    for before, row in pairwise(smh):
+        pair = [before, replace(row, open=row.open / split, close=row.close / split)]
+        data_files.check_splits(DATA, pair, (), refuse=seen.append)
+    assert len(smh) - 1 - len(seen) == pass_by
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data in {DATA}")

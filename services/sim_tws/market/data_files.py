@@ -35,6 +35,9 @@ SPLIT_RATIOS = (1.25, 4 / 3, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 50)
 # The price moves on the split's day too. The smallest ratios are what a crash comes near to.
 SPLIT_RATIO_TOLERANCE, SMALL_RATIO_TOLERANCE = 0.1, 0.035
 SMALL_RATIO_BELOW = 1.5
+# SMH's lowest open since 2000 was 11.7% below the close before, on 16 March 2020. A lower one is
+# refused whatever its ratio: a small split on a day that moves far the other way is near to none.
+OPEN_FALL_MAX = 0.125
 # Of a large move that a person vouches for, beside the closes themselves.
 MOVE_TOLERANCE = 0.01
 # Vendors differ by up to 0.2% on a day's extremes; beyond 1% it is another price.
@@ -132,14 +135,18 @@ def check_splits(
     *,
     refuse: Refuse = at_once,
 ) -> None:
-    """Refuses a one-day move that looks like a split left in the prices.
+    """Refuses a one-day move that looks like a split left in the prices, and an open lower than
+    SMH's ever was.
 
     The files are split-adjusted, so no split can be seen in them, listed as an action or not. A
     true move of such a size is an action of its own: `date,move,RATIO` of the two closes.
     """
     moves = {day: action.value for day, action in actions if action.kind == "move"}
     for before, row in pairwise(rows):
-        near = _split_near(row.open / before.close) or _split_near(row.close / before.close)
+        opened = row.open / before.close
+        near = _split_near(opened) or _split_near(row.close / before.close)
+        if not near and opened < 1.0 - OPEN_FALL_MAX:
+            near = _nearest(opened)
         ratio = row.close / before.close
         if near and abs(moves.get(row.date, 0.0) / ratio - 1.0) > MOVE_TOLERANCE:
             split = Fraction(near).limit_denominator(round(max(SPLIT_RATIOS)))
@@ -156,12 +163,18 @@ def _split_near(ratio: float) -> float:
     """The split, new shares per old one, that a price / the close before looks like; 0.0: none."""
     if abs(ratio - 1.0) <= SPLIT_MOVE_MIN:
         return 0.0
-    fold = max(ratio, 1.0 / ratio)
-    near = min(SPLIT_RATIOS, key=lambda known: abs(known - fold))
+    near = _nearest(ratio)
+    off = abs(max(ratio, 1.0 / ratio) / near - 1.0)
     small = near < SMALL_RATIO_BELOW
-    if abs(fold / near - 1.0) > (SMALL_RATIO_TOLERANCE if small else SPLIT_RATIO_TOLERANCE):
+    if off > (SMALL_RATIO_TOLERANCE if small else SPLIT_RATIO_TOLERANCE):
         return 0.0
     return near if ratio < 1.0 else 1.0 / near
+
+
+def _nearest(ratio: float) -> float:
+    """The split whose ratio is nearest to that of two prices, whichever way round."""
+    fold = max(ratio, 1.0 / ratio)
+    return min(SPLIT_RATIOS, key=lambda known: abs(known - fold))
 
 
 def read_intraday(

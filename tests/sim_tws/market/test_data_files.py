@@ -151,11 +151,45 @@ def test_a_true_move_that_looks_like_a_split_is_traded_once_it_is_vouched_for(
 
 
 def test_large_move_that_is_no_split_is_traded(tmp_path: Path) -> None:
-    market = replay(
-        write_folder(tmp_path, SMH_daily=daily_lines(100.0)[:6] + daily_lines(70.0)[6:]), 1
-    )
+    fell = "2025-11-24,103.0,104.0,74.0,75.0,1000"
+    lines = [*daily_lines(100.0)[:6], fell, *daily_lines(72.0)[7:]]
+    assert lines[6][:10] == str(sessions()[5].date)
 
-    assert market.opening_print("SMH", sessions()[5].date) == 75.0
+    market = replay(write_folder(tmp_path, SMH_daily=lines), 1)
+
+    assert market.opening_print("SMH", sessions()[5].date) == 103.0
+
+
+@pytest.mark.parametrize(
+    ("split", "gap_pct", "day_pct"),
+    [(5 / 4, 4.0, 11.0), (5 / 4, 9.0, 4.0), (4 / 3, -5.0, -6.0), (4 / 3, 11.0, 8.0)],
+)
+def test_a_small_split_on_a_day_that_moves_far_is_refused_by_its_open(
+    tmp_path: Path, split: float, gap_pct: float, day_pct: float
+) -> None:
+    """Neither its open nor its close is near the split's ratio; SMH just never opened so low."""
+    whole = daily_lines(100.0)
+    before = float(whole[5].split(",")[4])
+    opened, closed = (before * (1 + pct / 100) / split for pct in (gap_pct, day_pct))
+    high, low = max(opened, closed) + 1, min(opened, closed) - 1
+    line = f"{sessions()[5].date},{opened:.2f},{high:.2f},{low:.2f},{closed:.2f},1000"
+    lines = [*whole[:6], line]
+
+    text = refusal(write_folder(tmp_path, SMH_daily=lines))
+
+    assert text.startswith("SMH_daily.csv, row 7: ")
+    assert "split: prices must be split-adjusted" in text
+
+
+def test_the_lowest_open_that_smh_ever_had_is_no_split(tmp_path: Path) -> None:
+    whole = daily_lines(100.0)
+    before = float(whole[5].split(",")[4])
+    opened = before * 0.883  # 16 March 2020
+    line = f"{sessions()[5].date},{opened:.2f},{opened + 1:.2f},{opened - 3:.2f},{opened - 2:.2f},1"
+
+    market = replay(write_folder(tmp_path, SMH_daily=[*whole[:6], line, *daily_lines(85.0)[7:]]), 1)
+
+    assert market.opening_print("SMH", sessions()[5].date) == round(opened, 2)
 
 
 @pytest.mark.parametrize(
