@@ -32,6 +32,11 @@ BID, ASK, LAST = 1, 2, 4
 DELAYED_TICKS = {66: BID, 67: ASK, 68: LAST}
 DELAYED_IF_NO_LIVE = 3
 EXECUTION_DATA = 11  # TWS's message
+NEVER_ENDED = {
+    COMPLETED: "a read-only API never does: untick Read-Only API in TWS's API settings",
+    EXECUTIONS: "some builds of TWS never do (as 10.30): install the newest stable one",
+}
+"""Why TWS may leave one part of its books unfinished for ever."""
 
 
 @dataclass(slots=True)
@@ -155,8 +160,8 @@ class GatewayEdge:
         if self._at.books is books:
             self._at.books, self._at.ends_owed = None, books.owes
             reason = f"TWS did not finish its answer on: {books.missing}"
-            if books.missing == COMPLETED:
-                reason += "; a read-only API never does: untick Read-Only API in TWS's API settings"
+            mend = NEVER_ENDED.get(books.missing)
+            reason += f"; {mend}" if mend else ""
             self._say(tws.SnapshotFailed(books.number, reason))
 
     def _subscribe(self, effect: tws.Subscribe) -> None:

@@ -9,6 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from common.core.gateway.words import BOOKS_PAGE_S
 from common.messages import (
     Accepted,
     Alert,
@@ -578,6 +579,25 @@ def test_a_missing_end_message_keeps_the_link_reconciling_with_the_reason() -> N
     assert (link.state, link.reason) == ("reconciling", "TWS did not finish: executions")
     play.pass_s(2)
     assert len(play.all(tws.TakeSnapshot)) == 2
+
+
+def test_books_that_fail_for_a_minute_are_paged_with_their_mend_until_they_come() -> None:
+    """Some builds of TWS never end the executions: no entry all day, and nobody was told."""
+    play = Play()
+    play.link_up()
+    play.pass_s(0.1)
+    play.hear(tws.ContractKnown(229725622, "SMH", "NASDAQ"))
+    reason = "TWS did not finish its answer on: executions; install its newest stable build"
+    for _ in range(int(BOOKS_PAGE_S // 5)):
+        assert not [alert for alert in play.all(Alert) if alert.code == "books"]
+        play.hear(tws.SnapshotFailed(play.state.snapshots.number, reason))
+        play.pass_s(5)
+    play.pass_s(1)
+    paged = [alert for alert in play.all(Alert) if alert.code == "books"]
+    assert [(alert.level, alert.raised) for alert in paged] == [("page", True)]
+    assert reason in paged[0].text
+    play.books()
+    assert not play.newest(Alert).raised
 
 
 def test_books_asked_for_before_an_outage_do_not_count_after_it() -> None:

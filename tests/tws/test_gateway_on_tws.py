@@ -466,6 +466,8 @@ def test_without_an_end_message_nothing_counts_as_compared(tmp_path: Path, messa
             await gateway.until(
                 lambda: "did not finish" in gateway.newest(BrokerLink).reason, "the reason"
             )
+            mend = {"completedOrdersEnd": "untick Read-Only API", "execDetailsEnd": "newest stable"}
+            assert mend.get(message, "") in gateway.newest(BrokerLink).reason
             assert isinstance(gateway.submit(gateway.order("ENTRY", 100)), Refused)
             w.tws.fault("withhold", message=message, on=False)
             await gateway.until_link("ready")

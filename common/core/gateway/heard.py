@@ -42,6 +42,7 @@ def _link_up(state: State, now: Now, message: LinkUp) -> None:
         instrument="the instrument is not identified yet",
     )
     state.snapshots.wanted = False
+    state.snapshots.failing_host_ns = 0
     state.snapshots.pending = False
     state.snapshots.next_host_ns = now.host_ns
     if wrong:
@@ -204,6 +205,7 @@ def _snapshot_failed(state: State, now: Now, message: tws.SnapshotFailed) -> Non
         if not snapshots.routine:  # nothing waits for a routine look; the next one comes by itself
             snapshots.wanted = True
             snapshots.failure = message.reason
+            snapshots.failing_host_ns = snapshots.failing_host_ns or now.host_ns
 
 
 def _take_not_sent(state: State, _now: Now, message: tws.NotSent) -> None:

@@ -67,7 +67,7 @@ def take_snapshot(state: State, now: Now, books: Snapshot) -> None:
     state.link.position_said = True
     state.snapshots.ever = True
     state.snapshots.taken_market_ns = now.market_ns
-    state.snapshots.failure = ""
+    state.snapshots.failure, state.snapshots.failing_host_ns = "", 0
 
 
 def in_doubt(state: State, now: Now) -> bool:

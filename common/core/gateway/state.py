@@ -202,6 +202,8 @@ class Snapshots(Struct):
     asked_host_ns: int = 0
     taken_market_ns: int = 0
     failure: str = ""
+    failing_host_ns: int = 0
+    """Since when each comparison that something waits for has failed; 0 while none has."""
     ever: bool = False
     """The books were compared at least once since this journal began."""
 

@@ -35,6 +35,8 @@ LISTED_MAX = 64
 """Orders named in one OrderBook."""
 
 EXCESS_PAGE_S = 10.0
+BOOKS_PAGE_S = 60.0
+"""Host seconds in which each comparison with the broker's books has failed."""
 """Host seconds in which a stop at the broker that is too large should have been cancelled."""
 
 
@@ -179,13 +181,22 @@ def _conditions(state: State, now: Now) -> list[tuple[str, str]]:
     if one_cancels_all.excess_s(state, now) > EXCESS_PAGE_S:
         text = f"the stop at the broker might sell more than the {held} shares held"
         found.append(("stop_excess", f"{text} and is not cancelled: cancel it in TWS"))
-    found += _guarded(state, now, held)
+    return [*found, *_guarded(state, now, held), *_link_wanting(state, now)]
+
+
+def _link_wanting(state: State, now: Now) -> list[tuple[str, str]]:
+    """What is missing between us and IB."""
+    found = []
     if _weekly_login(state, now):
         lost = state.link.down_reason
         text = "IB ends each week's login on Sunday: log in to TWS before the week's first open"
         found.append((WEEKLY_LOGIN, f"{text} ({lost})" if lost else text))
     if _no_link(state, now):
         found.append(("no_link", f"no connection to TWS: {state.link.down_reason}"))
+    failing_ns = state.snapshots.failing_host_ns
+    if state.link.healthy and failing_ns and seconds_since(now, failing_ns) > BOOKS_PAGE_S:
+        text = f"no comparison with the broker's books, so no entry: {state.snapshots.failure}"
+        found.append(("books", text))
     return found
 
 
