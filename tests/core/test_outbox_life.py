@@ -207,8 +207,8 @@ def test_a_cancel_that_ends_no_inactive_order_is_not_sent_for_ever() -> None:
 
 def test_what_holds_every_exit_for_an_hour_does_not_use_up_the_days_orders() -> None:
     play = ready(shares=1000)
-    for _ in range(7200):
-        play.pass_s(0.5)
+    for _ in range(1800):
+        play.pass_s(2, 2)
         living = play.state.open_orders()
         if not living:
             number = len(play.sent) + 1

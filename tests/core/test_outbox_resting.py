@@ -322,7 +322,8 @@ def test_after_an_inactive_exit_in_the_stops_group_the_next_goes_alone() -> None
     assert (play.sent[-1].order.intent_id[-6:], play.sent[-1].oca_group) == ("EXIT-2", "")
 
 
-def test_an_exit_that_never_arrived_says_nothing_of_the_group() -> None:
+def test_an_exit_that_never_arrived_is_not_followed_into_the_stops_group_either() -> None:
+    """Its refusal may be what did not arrive."""
     play, stop = rested()
     leave = play.send(order("EXIT"))
     play.crash()
@@ -335,8 +336,8 @@ def test_an_exit_that_never_arrived_says_nothing_of_the_group() -> None:
             break
     play.submit(order("EXIT", 2))
     play.pass_s(0.5)
-    assert play.sent[-1].oca_group == stop.oca_group
-    assert not last_cancel(play)
+    assert last_cancel(play) == stop.order_id
+    assert play.sent == [stop, leave]
 
 
 def test_a_stop_that_begins_to_sell_after_the_refusal_is_the_exit_and_is_left_to_it() -> None:

@@ -93,12 +93,10 @@ def _joinable(state: State, now: Now, stop: Outbound) -> bool:
 
 
 def _spent(state: State, stop: Outbound) -> bool:
-    """An exit of the stop's group has ended, most likely refused; one that never arrived says
-    nothing of the group."""
+    """An exit of the stop's group has ended while the stop lives, most likely refused."""
     return any(
-        out.done and out.status != "ABANDONED" and out.oca_group == stop.oca_group
+        out.done and out.order.purpose == "EXIT" and out.oca_group == stop.oca_group
         for out in state.orders.values()
-        if out.order.purpose == "EXIT"
     )
 
 
