@@ -141,10 +141,9 @@ def _inject(server: Server, name: object, args: object) -> dict[str, Any]:
     if not isinstance(name, str) or not isinstance(args, dict):
         return _wrong('"fault" is a name and "args" an object')
     try:
-        faults.inject(server, name, args)
+        return {"ok": True} | faults.inject(server, name, args)
     except FaultError as wrong:
         return _wrong(str(wrong))
-    return {"ok": True, "fault": name}
 
 
 def _wrong(reason: str) -> dict[str, Any]:

@@ -158,8 +158,9 @@ _TABLE = [
 FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in _TABLE}
 
 
-def inject(server: Server, name: str, given: Args) -> None:
-    """Does it now; FaultError when the name or an argument is wrong, then nothing happened."""
+def inject(server: Server, name: str, given: Args) -> dict[str, object]:
+    """Does it now: what was done, with every argument. FaultError when the name or an argument is
+    wrong, then nothing happened."""
     fault = FAULTS.get(name)
     if fault is None:
         raise FaultError(f"no fault '{name}'; known: {', '.join(FAULTS)}")
@@ -174,6 +175,7 @@ def inject(server: Server, name: str, given: Args) -> None:
     except ValueError as wrong:
         raise FaultError(f"{name}: {wrong}") from None
     server.log(f"fault {name} {values}")
+    return {"fault": name, "meaning": fault.meaning, "args": values}
 
 
 def listing() -> list[dict[str, object]]:

@@ -67,14 +67,32 @@ def _line(connection: socket.socket) -> bytes:
 
 
 def on_screen(answer: dict[str, Any]) -> Table:
-    """The list of faults with their arguments, or whatever else it answered, by name."""
+    """The list of faults with their arguments, what a fault did, or whatever else it answered."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
-    for fault in answer.get("faults", ()):
-        defaults = " ".join(f"{name}={json.dumps(value)}" for name, value in fault["args"].items())
-        table.add_row(fault["fault"], Text.assemble(fault["meaning"], (f"  {defaults}", "dim")))
+    injected = [answer] if "fault" in answer else []
+    for fault in answer.get("faults", injected):
+        table.add_row(
+            fault["fault"], Text.assemble(fault["meaning"], ("  " + _pairs(fault["args"]), "dim"))
+        )
+    if injected and answer["args"].get("on") is True:
+        table.add_row("", f"until: trader sim {answer['fault']} on=false")
     for name, value in answer.items():
-        if name not in ("ok", "faults"):
-            table.add_row(name, str(value))
+        if name not in ("ok", "faults", "fault", "meaning", "args"):
+            table.add_row(name, _plain(value))
     return table
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    """As a person types them: name=value."""
+    return " ".join(f"{name}={json.dumps(value)}" for name, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    """A line for each item of a list, name=value for what has names."""
+    if isinstance(value, dict):
+        return _pairs(value) or "none"
+    if isinstance(value, list):
+        return "\n".join(_plain(item) for item in value) or "none"
+    return str(value)
