@@ -32,6 +32,9 @@ from common.messages import (
 
 PREVIEW_PATIENCE_NS = 3 * SECOND_NS  # host time before a what-if is asked for again
 MARGIN = "margin: "
+NO_ENTRY = "no entry today"
+"""How a reason begins that nothing can mend before the next session."""
+MADE = "today's entry was made already"
 
 
 class Window(Struct):
@@ -116,14 +119,17 @@ def _said_before(day: Day, message: Message) -> bool:
 
 
 def standing(state: State, now: Now) -> EntryRefused | None:
-    """What is in the entry's way at this instant, or why it was missed, in the words in which it
-    was said first; None while nothing is, or outside its window."""
+    """What is in the entry's way at this instant, or why there is none any more, in the words in
+    which it was said first; None while nothing is. Before its window only what nothing can mend."""
     session, day = state.session, state.day
     if session is None or day is None or day.day != session.day:
         return None
     times = window(state, session)
-    if day.entry_done or now.market_ns < times.from_ns:
-        return None
+    if day.entry_done:
+        return EntryRefused(session.day, MADE, final=True)
+    if now.market_ns < times.from_ns:
+        early = _refusal(state, now, times)
+        return early if early is not None and early.final else None
     if now.market_ns >= session.close_ns and not day.refusals_said:
         return None
     if now.market_ns < min(day.retry_ns, times.until_ns):  # our gateway's, perhaps for a moment

@@ -235,11 +235,11 @@ def _pending(state: State, now: Now) -> str:
     if state.shares:
         return "the bear exit waits for trader adopt" if state.bear_pending else ""
     if state.day is not None and state.day.entry_over:
-        return f"no entry today: {state.day.entry_over}"
+        return f"{entry.NO_ENTRY}: {state.day.entry_over}"
     refusal = entry.standing(state, now)
     if refusal is None:
         return ""
-    return f"{'no entry today' if refusal.final else 'entry waits'}: {refusal.reason}"
+    return f"{entry.NO_ENTRY if refusal.final else 'entry waits'}: {refusal.reason}"
 
 
 def _liquidation_price(state: State) -> float | None:

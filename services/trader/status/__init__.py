@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from common import messages as m
+from common import topology
 from common.clock import SECOND_NS
+from common.core.monitor.entry import NO_ENTRY
 from services.trader.schedule import entry_window
 from services.trader.status import market, money, system
 from services.trader.status.row import Known, Row, shares_held, unrepeated
@@ -74,7 +76,9 @@ def _reasons_out(known: Known) -> list[str]:
     if link is not None and link.state != "ready":
         reasons.append(f"broker link {link.state}" + (f": {link.reason}" if link.reason else ""))
     risk = picture.last(m.RiskState)
-    if risk is not None:
+    if risk is None:
+        reasons.append(f"unknown: nothing from {topology.RISK}")
+    else:
         if risk.breached:
             reasons.append(f"BREACHED: {risk.breached}")
         reasons.extend(risk.reasons)
@@ -83,18 +87,29 @@ def _reasons_out(known: Known) -> list[str]:
     signal = picture.last(m.Signal)
     if signal is not None and signal.side == "BEAR":
         reasons.append(f"the signal is BEAR (close of {signal.day})")
-    return unrepeated(reasons) or _waiting(known)
+    over = risk is not None and risk.pending.startswith(NO_ENTRY)
+    return (
+        [*unrepeated(reasons), *_waiting(known, over=over)]
+        if over or not reasons
+        else unrepeated(reasons)
+    )
 
 
-def _waiting(known: Known) -> list[str]:
-    """Nothing stands in the way, so it is a matter of time."""
+def _waiting(known: Known, *, over: bool) -> list[str]:
+    """What time brings: the entry that comes next, which is today's only where it is not `over`.
+    Whether anything is in its way the stop monitor alone says."""
     session = known.picture.last(m.Session)
     if session is None:
         return ["no session is known"]
-    window = entry_window(session, known.settings.entry, known.now_ns)
+    from_ns = max(known.now_ns, session.close_ns) if over else known.now_ns
+    window = entry_window(session, known.settings.entry, from_ns)
     if window is None:
         return [f"the calendar ends with {session.next_day}"]
     if window.start_ns <= known.now_ns:
-        return ["it is entry time and nothing stands in the way"]
+        return [f"it is entry time, and {topology.RISK} names nothing in its way"]
     at, left = market_time(window.start_ns), span((window.start_ns - known.now_ns) / SECOND_NS)
-    return [f"waiting for the entry at {at}, in {left}"]
+    return [
+        f"the next entry is at {at}, in {left}"
+        if over
+        else f"waiting for the entry at {at}, in {left}"
+    ]
