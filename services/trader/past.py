@@ -82,6 +82,12 @@ def chain_on_screen(found: Chain, *, everything: bool) -> RenderableType:
     result = f"{found.status}, {found.filled:,} filled"
     if found.filled:
         result += f" at {usd(found.average_usd)}, commission {usd(found.commission_usd)}"
+    if found.instead is not None:
+        stop = found.instead
+        result += (
+            f": not needed, the stop at the broker had sold {stop.filled:,} at "
+            f"{usd(stop.average_usd)} (trader why {stop.intent_id})"
+        )
     return Group(
         Text(title, style="bold"),
         Text(result),
@@ -126,6 +132,7 @@ def chain_as_json(found: Chain) -> dict[str, Any]:
         "filled_shares": found.filled,
         "average_usd": found.average_usd,
         "commission_usd": found.commission_usd,
+        "not_needed_after": found.instead.intent_id if found.instead else None,
         "causes": [_step_as_json(step) for step in found.causes],
         "story": [_step_as_json(step) for step in found.story],
     }

@@ -55,6 +55,8 @@ class Chain(Struct, frozen=True, kw_only=True):
     filled: int
     average_usd: float
     commission_usd: float
+    instead: m.OrderUpdate | None
+    """The stop at the broker whose fill ended this exit, none of which filled."""
 
 
 def intent_of(entries: Iterable[Entry], order_id: int) -> str | None:
@@ -98,7 +100,28 @@ def chain(entries: Sequence[Entry], intent_id: str) -> Chain | None:
         filled=max((update.filled for update in updates), default=0),
         average_usd=updates[-1].average_usd if updates else 0.0,
         commission_usd=sum({c.exec_id: c.commission_usd for c in commissions}.values()),
+        instead=_sold_instead(ordered, order, updates),
     )
+
+
+def _sold_instead(
+    entries: Sequence[Entry], order: m.Order, updates: Sequence[m.OrderUpdate]
+) -> m.OrderUpdate | None:
+    """The last word on a stop of that session that sold, for an exit that ended without a fill."""
+    last = updates[-1] if updates else None
+    if order.purpose != "EXIT" or last is None:
+        return None
+    if last.status not in m.DONE_STATUSES or last.filled:
+        return None
+    stop = f"{order.day:%Y%m%d}-STOP-"
+    sold = [
+        output
+        for entry in entries
+        for _, output in entry.record.outputs
+        if isinstance(output, m.OrderUpdate) and output.intent_id.startswith(stop)
+        if output.filled
+    ]
+    return sold[-1] if sold else None
 
 
 def essential(story: Sequence[Step]) -> list[Step]:

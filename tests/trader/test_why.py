@@ -124,6 +124,31 @@ def test_the_short_story_leaves_out_raw_reports_and_repetitions() -> None:
     ]
 
 
+def test_an_exit_that_a_sold_stop_made_needless_names_the_stop() -> None:
+    exit_id, stop_id = "20250602-EXIT-1", "20250602-STOP-1"
+    order = changed(ORDER, intent_id=exit_id, purpose="EXIT", reason="stop", action="SELL")
+    place = m.PlaceOrder(key="place-1", deadline_ns=0, order=order)
+    refused = changed(update("REJECTED", 0), intent_id=exit_id)
+    sold = changed(update("Filled", 100), intent_id=stop_id, order_id=6)
+
+    def story(*updates: m.OrderUpdate) -> why.Chain:
+        now = m.Now(market_ns=at(15, 0), host_ns=1)
+        said = tuple(enumerate(updates, start=1))
+        records = [
+            Entry("risk_monitor", 1, wire.Record(now, "", 1, 0, m.Tick(), ((0, place),))),
+            Entry("broker_gateway", 2, wire.Record(now, "", 1, 0, m.Tick(), said)),
+        ]
+        found = why.chain(records, exit_id)
+        assert found is not None
+        return found
+
+    needless, needed = story(sold, refused), story(refused)
+
+    assert needless.instead == sold
+    assert needed.instead is None
+    assert story(sold, changed(refused, status="Filled", filled=100)).instead is None
+
+
 def test_an_exit_of_the_gateways_guard_leads_back_to_the_silence_and_the_price() -> None:
     day_key = "20250602-EXIT-900"
     own = changed(ORDER, intent_id=day_key, purpose="EXIT", reason="stop", action="SELL")
