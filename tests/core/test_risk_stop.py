@@ -22,6 +22,7 @@ from common.messages import (
     Exited,
     Fill,
     Flatten,
+    OpeningPrint,
     Order,
     PlaceOrder,
     Quote,
@@ -29,8 +30,8 @@ from common.messages import (
     StopArmed,
     StopHit,
 )
-from tests.core.risk_play import CASH_USD, RiskDay, held_day, settings
-from tests.playbook import of, one
+from tests.core.risk_play import CASH_USD, CLOSE_USD, TUESDAY, RiskDay, held_day, settings
+from tests.playbook import instant, of, one
 
 STOP_AT_USD = 400 * (1 - 0.02 / 3)  # 7,500 shares at 400 on a million
 BELOW_USD, ABOVE_USD = 397.33, 397.34
@@ -298,6 +299,37 @@ def test_somebody_else_doubling_the_position_is_no_split(bought: int) -> None:
     assert "foreign" in day.state.halts
     day.quote(399.5, 1.0)
     assert day.newest(Equity).equity_usd == pytest.approx(CASH_USD - 7500 * 0.5)
+
+
+# --- the open ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("choice", ["open", "previous_close"])
+def test_no_price_of_before_the_open_fires_the_stop(choice: str) -> None:
+    # given: a narrow pre-market quote below the stop, 0.2 s before the open
+    day = RiskDay(settings(stop={"baseline": choice}), held=7500, cash_usd=-2_000_000.0)
+    day.wait_until(instant(TUESDAY, "09:29:59.8"))
+    day.quote(396.5)
+    # when: the open, and the broker's word that the price is another
+    day.wait(0.25)
+    day.hear(OpeningPrint(day=TUESDAY, price_usd=CLOSE_USD, official=True))
+    day.tick()
+    assert day.state.baseline is not None
+    said = day.pnl(CLOSE_USD) + day.tick()
+    # then
+    assert not of(StopHit, said)
+    assert one(Equity, day.pnl(CLOSE_USD, 1.0)).source == "broker PnL"
+    one(StopHit, day.quote(396.5, 0.1))
+
+
+def test_a_broker_pnl_of_before_the_open_is_no_sample_of_the_session() -> None:
+    day = RiskDay(settings(stop={"baseline": "previous_close"}), held=7500, cash_usd=-2_000_000.0)
+    day.wait_until(instant(TUESDAY, "09:29:59.8"))
+    day.pnl(396.5)
+    day.wait(0.25)
+    said = day.tick() + day.quote(396.5, kind="delayed")
+    assert not of(BreachSuspected, said)
+    one(BreachSuspected, day.pnl(396.5, 0.5))
 
 
 # --- flows -------------------------------------------------------------------------------------

@@ -133,12 +133,16 @@ def _stricter(state: State, price: float) -> float:
 
 def sample(state: State, now: Now) -> Sample | None:
     """The best look at the price now: a fresh live quote, else the broker's PnL, else none. A quote
-    whose mid and last do not agree gives way to a newer word of the broker's."""
+    whose mid and last do not agree gives way to a newer word of the broker's. In the session no
+    price of before its open is one."""
     quote, data = state.quote, state.settings.data
+    from_ns = _prices_from_ns(state, now)
     seen: Sample | None = None
     if quote is not None and quote.kind == "live" and "Quote" not in state.silent:
         tick_ns = quote.tick_ns
-        if not late_since(tick_ns, quote.tick_host_ns, now, data.quote_age_s_max):
+        if tick_ns >= from_ns and not late_since(
+            tick_ns, quote.tick_host_ns, now, data.quote_age_s_max
+        ):
             seen = Sample(tick_ns, quote.mark_usd, "quote")
             if quote.agree:
                 return seen
@@ -146,11 +150,21 @@ def sample(state: State, now: Now) -> Sample | None:
     if seen is not None and (pnl is None or pnl.heard_ns - seen.ns < SECOND_NS):
         return seen
     if pnl is not None and pnl.shares == state.shares and pnl.shares > 0:
-        stale = late_since(pnl.heard_ns, pnl.heard_host_ns, now, data.pnl_age_s_max)
+        stale = pnl.heard_ns < from_ns or late_since(
+            pnl.heard_ns, pnl.heard_host_ns, now, data.pnl_age_s_max
+        )
         mark_usd = pnl.value_usd / pnl.shares
         if 0 < mark_usd <= PRICE_USD_MAX and not stale:
             return Sample(pnl.heard_ns, mark_usd, "broker PnL")
     return seen
+
+
+def _prices_from_ns(state: State, now: Now) -> int:
+    """Since when a price may be judged, by our clock; 0 outside the session."""
+    session = state.session
+    if session is None or since_open_ns(state, now, session) < 0:
+        return 0
+    return session.open_ns + state.clock_ahead_ns
 
 
 def certain(state: State, seen: Sample) -> bool:
