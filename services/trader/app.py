@@ -264,7 +264,7 @@ app.add_typer(histories, name="history")
     add_help_option=False,
 )
 def run(context: typer.Context) -> NoReturn:
-    """Start the system (the same as `make run`); arguments go to services/run.py."""
+    """Start the system (the same as `make run`); arguments go to services/run."""
     os.execv(sys.executable, [sys.executable, "-m", "services.run", *context.args])  # noqa: S606  (no shell is wanted)
 
 
