@@ -58,13 +58,13 @@ class Plan:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Refuses in the words of `make run`, where `--days abc` was typed as DAYS=abc."""
+    """Refuses in one line; `--days abc` may have been typed as DAYS=abc, to `make run`."""
 
     def error(self, message: str) -> NoReturn:
-        typed = re.sub(
-            r"^argument --([a-z-]+)", lambda found: found[1].replace("-", "_").upper(), message
-        )
-        raise RefusedError(typed)
+        def both(found: re.Match[str]) -> str:
+            return f"{found[1].replace('-', '_').upper()} (--{found[1]})"
+
+        raise RefusedError(re.sub(r"^argument --([a-z-]+)", both, message))
 
 
 def parser() -> argparse.ArgumentParser:

@@ -128,7 +128,7 @@ def test_a_replay_shows_the_last_recorded_days_unless_told_otherwise(
     [
         (["--days", "0"], "at least one day"),
         (["--seconds-per-day", "1"], "simulation.seconds_per_day"),
-        (["--days", "abc"], "^DAYS: invalid int value: 'abc'"),
+        (["--days", "abc"], r"^DAYS \(--days\): invalid int value: 'abc'"),
         (["--data", "nowhere"], "SMH_daily.csv: No such file or directory; DATA names"),
         (["--broker", "tws", "--days", "3"], "DAYS belongs to a simulated run"),
         (["--broker", "tws", "--seed", "3"], "SEED belongs to a simulated run"),
