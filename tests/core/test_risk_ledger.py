@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import msgspec
 import pytest
 
@@ -22,7 +24,7 @@ from common.messages import (
     SubmitOrder,
 )
 from common.settings import Settings
-from tests.core.risk_play import CASH_USD, CLOSE_USD, TUESDAY, RiskDay, held_day, settings
+from tests.core.risk_play import CASH_USD, CLOSE_USD, TUESDAY, RiskDay, held_day, session, settings
 from tests.playbook import instant, of, one
 
 # --- executions that the broker's count holds already ------------------------------------------
@@ -188,6 +190,25 @@ def test_the_readiness_line_tells_of_money_that_left_since_the_account() -> None
     asked = of(PreviewMargin, day.at("15:50"))
     line = one(GoNoGo, day.preview(asked[-1]) + day.tick())
     assert [check.name for check in line.checks if not check.ok] == ["margin"]
+
+
+@pytest.mark.parametrize("choice", ["open", "entry"])
+def test_money_added_while_shares_are_held_is_shown_once_however_many_nights_pass(
+    choice: str,
+) -> None:
+    day = RiskDay(settings(stop={"baseline": choice}))
+    day.open_at()
+    day.enter()
+    day.cash_usd += 100_000.0
+    day.account(60.0)
+    today, before = date(2026, 3, 4), TUESDAY
+    for _ in range(3):
+        day.next_session(session(today, before, today + timedelta(days=1)))
+        day.open_at()
+        day.account()
+        day.tick()
+        today, before = today + timedelta(days=1), today
+    assert day.state.said_state.uninvested_usd == pytest.approx(100_000.0)
 
 
 # --- what else the account holds -----------------------------------------------------------------

@@ -10,6 +10,7 @@ KEPT: dict[int, str] = {
     3101: "a gateway started while TWS had no link to IB never asked for its instrument again",
     63121: "account values that were not told after a reconnect were not asked for again: no entry",
     65401: "prices asked for after the close in vain were not asked for again until the open",
+    91172: "a deposit told while the stop monitor was paused, its entry decided: the judge",
     66474: "an alarm on an exit without an answer comes after ten seconds: the judge",
     95453: "an exit refused while LOCKED waited up to half a minute after a person had unlocked",
 }

@@ -275,7 +275,7 @@ def _take_session(state: State, session: Session) -> None:
         if state.resting is not None and state.resting.status in DONE_STATUSES:
             state.resting = None
         state.cancelled = set()
-        if state.shares:
+        if state.shares and state.settings.stop.baseline != "entry":  # there it stays a flow
             state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
         state.flow_usd = 0.0
         state.done_keys = set()
