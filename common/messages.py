@@ -247,7 +247,10 @@ class BaselineSet(Message, frozen=True):
 
 
 class Equity(Message, frozen=True):
-    """The stop's arithmetic now. `equity_usd` = baseline + profit and loss of SMH since."""
+    """The stop's arithmetic now. `equity_usd` = baseline + profit and loss of SMH since.
+
+    `age_s`: of its price when this was said; `sampled_ns`: when that price was heard.
+    """
 
     day: date
     equity_usd: ReckonedUsd
@@ -261,6 +264,7 @@ class Equity(Message, frozen=True):
     source: Word
     age_s: Seconds
     armed: bool
+    sampled_ns: Ns = 0
 
 
 class StopArmed(Message, frozen=True):
@@ -363,6 +367,7 @@ class RiskState(Message, frozen=True):
     """Mode, alarm and everything that answers "why am I not in the market?".
 
     `resting_usd`: the level of the stop that rests at the broker; None while none does.
+    `unwatched`: why the stop monitor would not sell what is held at its stop; "" while it would.
     """
 
     mode: Mode
@@ -376,6 +381,7 @@ class RiskState(Message, frozen=True):
     liquidation_price_usd: Price | None
     protected_by: Text
     resting_usd: Price | None = None
+    unwatched: Text = ""
 
 
 class DaySummary(Message, frozen=True):

@@ -67,7 +67,7 @@ def around(system: Running) -> View:
     if system.alive and not Path(system.run_dir).is_dir():
         warnings.append(f"{system.run_dir}: {find.REMOVED}")
     now_ns = _market_now_ns(system, picture)
-    known = status.Known(picture, settings, now_ns, host_ns())
+    known = status.Known(picture, settings, now_ns, host_ns(), system.alive)
     return View(
         title=_title(system, now_ns),
         running=bool(picture.beats),

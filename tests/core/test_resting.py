@@ -477,6 +477,17 @@ def test_status_names_both_stops_and_the_price_of_the_one_at_the_broker() -> Non
         "the stop monitor, at equity $980,000.00, and a stop at the broker, at SMH $396.67"
     )
     assert said.resting_usd == 396.67
+    # blind, only the one at the broker protects
+    day.tick(after_s=60)
+    assert day.state.said_state.protected_by == (
+        "only a stop at the broker, at SMH $396.67; not the stop monitor: "
+        "it is BLIND, no valid price"
+    )
+    # and of one that cannot be heard of any more no more is said than what was last heard
+    day.hear(day.link(state="down"))
+    day.tick()
+    assert "at SMH $396.67, as last heard; not the stop" in day.state.said_state.protected_by
+    day.hear(day.link())
     gone(day, stop)
     day.tick()
     assert day.state.said_state.resting_usd is None

@@ -181,14 +181,15 @@ def test_a_damaged_journal_halts_and_pages_with_the_offset() -> None:
 def test_the_state_is_said_on_change_only() -> None:
     day = held_day()
     day.tick()
-    assert not of(RiskState, day.ticks(30))
+    said = [out for _ in range(30) for out in (*day.quote(400.0, 0.2), *day.tick())]
+    assert not of(RiskState, said)
 
 
 @pytest.mark.parametrize(
     ("choice", "clock", "words"),
     [
         ("open", "10:00", "the stop monitor, at equity $980,000.00"),
-        ("open", "17:00", "NOT PROTECTED while the market is shut"),
+        ("open", "17:00", "NOT PROTECTED: the market is shut"),
         ("off", "10:00", "NOT PROTECTED: stop.baseline is off"),
     ],
 )
@@ -198,6 +199,47 @@ def test_status_says_what_protects_the_position(choice: str, clock: str, words: 
     day.quote(400.0)
     day.tick()
     assert newest(day).protected_by == words
+
+
+@pytest.mark.parametrize(
+    ("what", "why"),
+    [
+        ("blind", "it is BLIND, no valid price"),
+        ("locked", "LOCKED, nothing is sent"),
+        ("down", "no link to the broker"),
+        ("silent", "no link to the broker"),
+        ("degraded", "TWS has lost its link to IB"),
+        ("halted", "trading in SMH is halted"),
+        ("split", "the price looks like a split's"),
+    ],
+)
+def test_no_protection_is_claimed_that_the_stop_monitor_cannot_give(what: str, why: str) -> None:
+    day = held_day()
+    day.quote(200.0 if what == "split" else 400.0, 60)
+    match what:
+        case "blind":
+            day.wait(60)
+        case "locked":
+            day.hear(day.latch(mode="LOCKED", reason="other account"))
+        case "silent":
+            day.hear(Silence(topic="BrokerLink", silent=True))
+        case "halted":
+            day.hear(day.feed(halted=True))
+        case "down" | "degraded":
+            day.hear(day.link(state=what))
+        case _:
+            pass
+    day.tick()
+    assert newest(day).unwatched == why
+    assert newest(day).protected_by == f"NOT PROTECTED: {why}"
+    # and once it can again, that is said too
+    if what != "split":
+        day.hear(Silence(topic="BrokerLink", silent=False))
+        day.hear(day.latch(), day.feed(), day.link())
+        day.quote(400.0, 1.0)
+        day.tick()
+        assert newest(day).unwatched == ""
+        assert newest(day).protected_by.startswith("the stop monitor")
 
 
 def test_status_tells_ibs_liquidation_price() -> None:

@@ -50,7 +50,7 @@ FEED = m.FeedState(
 EQUITY = m.Equity(
     day=DAY, equity_usd=1_001_295.25, baseline_usd=1_000_000.0, stop_usd=980_000.0,
     stop_price_usd=405.49, shares=7355, mark_usd=408.39, leverage=3.0, flow_usd=0.0,
-    source="quotes", age_s=0.4, armed=True,
+    source="quotes", age_s=0.4, armed=True, sampled_ns=NOW_NS - 400_000_000,
 )  # fmt: skip
 BASELINE = m.BaselineSet(
     day=DAY, baseline_usd=1_000_000.0, shares=7355, price_usd=408.2, source="open", labelled="",

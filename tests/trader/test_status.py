@@ -27,7 +27,7 @@ def flat(*changes: m.Message, without: tuple[str, ...] = ()) -> Known:
 def test_in_the_market_the_answer_says_with_how_much() -> None:
     answer = status.answer(known())
     assert answer.text == "In the market with 7,355 SMH."
-    assert answer.values == {"in_market": True, "reasons": []}
+    assert answer.values == {"in_market": True, "reasons": [], "unwatched": ""}
 
 
 def test_out_of_the_market_every_reason_is_given_in_the_order_of_mending() -> None:
@@ -60,7 +60,7 @@ def test_a_short_position_is_shouted() -> None:
 
 def test_position_shows_value_cost_and_leverage_now() -> None:
     assert row(known(), "position").text == (
-        "7,355 SMH at $408.39 = $3,003,708.45, bought at $408.20, leverage now 3.00x"
+        "7,355 SMH at $408.39 = $3,003,708.45, bought at $408.20, leverage 3.00x"
     )
 
 

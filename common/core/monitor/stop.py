@@ -268,6 +268,7 @@ def equity_now(state: State, now: Now, seen: Sample) -> Equity | None:
         source=seen.source,
         age_s=max(0.0, age_s),  # a clock that went back makes no price younger than now
         armed=armed(state) and state.shares > 0,
+        sampled_ns=max(0, seen.ns),
     )
 
 

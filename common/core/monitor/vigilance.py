@@ -217,6 +217,7 @@ def risk_state(state: State, now: Now) -> RiskState:
         liquidation_price_usd=_liquidation_price(state),
         protected_by=_protected_by(state, now),
         resting_usd=resting.resting_usd(state) if state.shares else None,
+        unwatched=unwatched_why(state, now),
     )
 
 
@@ -252,19 +253,55 @@ def _liquidation_price(state: State) -> float | None:
     return shown_price(price, digits=2)
 
 
-def _protected_by(state: State, now: Now) -> str:
-    shares = state.shares or 0
-    if shares <= 0:
+def unwatched_why(state: State, now: Now) -> str:
+    """Why the stop monitor would not sell what is held at its stop just now; "" when it would."""
+    link, feed = state.link, state.feed
+    if (state.shares or 0) <= 0:
         return ""
     if state.settings.stop.baseline == "off":
-        return "NOT PROTECTED: stop.baseline is off"
+        return "stop.baseline is off"
+    if state.session is None:
+        return "no session times from the market feed"
     if not in_session(state, now):
-        return "NOT PROTECTED while the market is shut"
+        return "the market is shut"
     if not armed(state):
-        return "NOT PROTECTED: no baseline for today yet"
-    text = f"the stop monitor, at equity ${stop_usd(state):,.2f}"
-    level = resting.resting_usd(state)
-    return text if level is None else f"{text}, and a stop at the broker, at SMH ${level:,.2f}"
+        return "no baseline for today yet"
+    if mode(state) == "LOCKED":
+        return "LOCKED, nothing is sent"
+    if not _linked(state) or link is None:
+        return "no link to the broker"
+    if link.state == "degraded":
+        return "TWS has lost its link to IB"
+    if feed is not None and feed.halted:
+        return "trading in SMH is halted"
+    seen = sample(state, now)
+    if seen is None:
+        return "it is BLIND, no valid price"
+    return "the price looks like a split's" if looks_like_split(state, seen.mark_usd) else ""
+
+
+def _linked(state: State) -> bool:
+    link = state.link
+    down = link is None or link.state in ("down", "locked")
+    return not down and "BrokerLink" not in state.silent
+
+
+def _protected_by(state: State, now: Now) -> str:
+    if (state.shares or 0) <= 0:
+        return ""
+    why = unwatched_why(state, now)
+    level = resting.resting_usd(state) if in_session(state, now) else None
+    if level is None:
+        return f"NOT PROTECTED: {why}" if why else _watching(state)
+    sound = _linked(state) and state.link is not None and state.link.state != "degraded"
+    at_broker = f"a stop at the broker, at SMH ${level:,.2f}" + ", as last heard" * (not sound)
+    if why:
+        return f"only {at_broker}; not the stop monitor: {why}"
+    return f"{_watching(state)}, and {at_broker}"
+
+
+def _watching(state: State) -> str:
+    return f"the stop monitor, at equity ${stop_usd(state):,.2f}"
 
 
 def equity_at(state: State, mark_usd: float | None) -> float:

@@ -9,63 +9,108 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from common import messages as m
 from common import topology
 from common.clock import SECOND_NS
 from common.core.monitor.entry import NO_ENTRY
 from services.trader.schedule import entry_window
 from services.trader.status import market, money, system
-from services.trader.status.row import Known, Row, shares_held, unrepeated
+from services.trader.status.row import (
+    Known,
+    Level,
+    Row,
+    at_broker,
+    market_open,
+    shares_held,
+    unrepeated,
+    unwatched,
+)
 from services.trader.status.system import ServiceRow, services, warnings
 from services.trader.wording import market_time, span
 
 __all__ = ["Known", "Row", "ServiceRow", "answer", "rows", "services", "warnings"]
 
-ROWS: tuple[Callable[[Known], Row], ...] = (
-    money.position,
-    money.equity,
-    money.stop,
-    money.liquidation,
-    market.signal,
-    market.leverage,
-    market.data,
-    system.link,
-    system.mode,
-    market.next_up,
-    system.orders,
-    system.alerts,
+ROWS: tuple[tuple[Callable[[Known], Row], tuple[str, ...]], ...] = (
+    (money.position, (topology.GATEWAY,)),
+    (money.equity, (topology.RISK,)),
+    (money.stop, ()),
+    (money.liquidation, (topology.RISK,)),
+    (market.signal, (topology.SIGNAL,)),
+    (market.leverage, (topology.FEED,)),
+    (market.data, (topology.FEED,)),
+    (system.link, (topology.GATEWAY,)),
+    (system.mode, (topology.RISK, topology.GATEWAY)),
+    (market.next_up, ()),
+    (system.orders, (topology.GATEWAY,)),
+    (system.alerts, ()),
 )
+"""Each row, and whose word it is: while one of them is silent it only says what was."""
+AT_ALL_TIMES = frozenset({"stop"})
+"""Rows that say themselves what silence means."""
 
 
 def rows(known: Known) -> list[Row]:
-    """The screen from top to bottom, without the table of services."""
-    return [row_of(known) for row_of in ROWS]
+    """The screen from top to bottom, without the table of services. Of a system that does not run
+    nothing comes next."""
+    shown = [_as_heard(known, row_of(known), speakers) for row_of, speakers in ROWS]
+    return [row for row in shown if known.alive or row.key != "next"]
+
+
+def _as_heard(known: Known, row: Row, speakers: tuple[str, ...]) -> Row:
+    """The row, in the past and never good, where nobody of `speakers` says it at this moment."""
+    picture = known.picture
+    heard = known.alive and bool(picture.beats) and not set(speakers) & set(picture.silent)
+    if heard or row.level == "unknown" or row.key in AT_ALL_TIMES:
+        return row
+    level: Level = "plain" if row.level == "good" else row.level
+    values = {**row.values, "heard": False}
+    return msgspec.structs.replace(row, text=f"was {row.text}", level=level, values=values)
 
 
 def answer(known: Known) -> Row:
     """Why we are in the market, or every reason why not."""
-    shares = shares_held(known.picture)
-    reasons = _reasons_out(known)
+    shares, symbol = shares_held(known.picture), known.settings.strategy.symbol
     values: dict[str, Any] = {"in_market": None if shares is None else shares > 0}
     if shares is None:
         text = "Unknown: nobody has said what is held."
         return Row(key="answer", label="", text=text, level="unknown", values=values)
-    values["reasons"] = [] if shares > 0 else reasons
     if shares > 0:
-        text = f"In the market with {shares:,} {known.settings.strategy.symbol}."
-        return Row(key="answer", label="", text=text, level="good", values=values)
+        return _held(known, shares, values)
+    values["reasons"] = reasons = _reasons_out(known)
     if shares < 0:
-        text = f"SHORT {-shares:,} {known.settings.strategy.symbol}: this must never be."
+        text = f"SHORT {-shares:,} {symbol}: this must never be."
         return Row(key="answer", label="", text=text, level="bad", values=values)
-    text = "Not in the market: " + ("; ".join(reasons) if reasons else "no reason was said") + "."
+    text = f"Not in the market: {'; '.join(reasons)}."
     return Row(key="answer", label="", text=text, level="plain", values=values)
+
+
+def _held(known: Known, shares: int, values: dict[str, Any]) -> Row:
+    """What is held, and aloud where the stop monitor does not watch it."""
+    why = unwatched(known)
+    values |= {"reasons": [], "unwatched": why}
+    what = f"{shares:,} {known.settings.strategy.symbol}"
+    level: Level = "good"
+    text = f"In the market with {what}."
+    if why and (not known.alive or topology.RISK in known.picture.silent):
+        text, level = f"{what} held and NOTHING WATCHES THEM: {why}; {at_broker(known)}.", "bad"
+        if known.alive and topology.GATEWAY not in known.picture.silent:
+            text = f"{what} held and the stop monitor does not watch them: {why}; "
+            text += f"only {topology.GATEWAY} itself may still sell; {at_broker(known)}."
+    elif why:
+        text = f"In the market with {what}; the stop monitor does not watch them: {why}."
+        level = "plain" if market_open(known) is False else "bad"
+    return Row(key="answer", label="", text=text, level=level, values=values)
 
 
 def _reasons_out(known: Known) -> list[str]:
     """Reasons in the order in which a person would mend them, none twice."""
     picture = known.picture
-    if not picture.beats:
+    if not known.alive:
         return ["the system is not running"]
+    if not picture.beats:
+        return ["nobody is heard yet"]
     reasons: list[str] = []
     if picture.silent:
         reasons.append(f"silent: {', '.join(picture.silent)}")

@@ -82,10 +82,11 @@ def data(known: Known) -> Row:
         "competing": feed.competing,
         "problem": feed.problem,
     }
-    text = f"{feed.kind}, {f'last tick {span(age_s)} ago' if feed.tick_ns else 'no tick yet'}"
+    text = "not connected, " * (not feed.connected)
+    text += f"{feed.kind}, {f'last tick {span(age_s)} ago' if feed.tick_ns else 'no tick yet'}"
     text += ", trading halted" * feed.halted + ", another session has the data" * feed.competing
     text += f": {feed.problem}" if feed.problem else ""
-    level: Level = "bad" if feed.problem or feed.kind == "none" else "plain"
+    level: Level = "bad" if feed.problem or feed.kind == "none" or not feed.connected else "plain"
     return Row(key=key, label=label, text=text, level=level, values=values)
 
 

@@ -10,7 +10,17 @@ from common import messages as m
 from common import topology
 from common.clock import SECOND_NS
 from common.core.gateway.limits import shortened
-from services.trader.status.row import Known, Level, Row, unknown, unrepeated
+from services.trader.status.row import (
+    Known,
+    Level,
+    Row,
+    at_broker,
+    market_open,
+    shares_held,
+    unknown,
+    unrepeated,
+    unwatched,
+)
 from services.trader.wording import market_time, utc_time
 
 _SEVERITY: dict[m.Mode, int] = {"ACTIVE": 0, "HALTED": 1, "LOCKED": 2}
@@ -51,7 +61,12 @@ def mode(known: Known) -> Row:
         "breached": risk.breached if risk else "",
         "reasons": list(risk.reasons) if risk else [],
     }
+    unheard = [
+        who for who, said in ((topology.RISK, risk), (topology.GATEWAY, latch)) if said is None
+    ]
     worst = max((w for w in (risk, latch) if w), key=lambda w: _SEVERITY[w.mode]).mode
+    if unheard and worst == "ACTIVE":
+        return unknown(key, label, unheard[0])
     text: str = worst
     if risk and latch and risk.mode != latch.mode:
         text += f" (risk_monitor {risk.mode}, broker_gateway {latch.mode})"
@@ -80,7 +95,7 @@ def orders(known: Known) -> Row:
         "foreign_buy_shares": book.foreign_buy_shares,
         "foreign_sell_shares": book.foreign_sell_shares,
         "reconciled": book.reconciled,
-        "protected_by": risk.protected_by if risk else "",
+        "protected_by": risk.protected_by if risk and not unwatched(known) else "",
     }
     parts = []
     if book.working:
@@ -93,9 +108,14 @@ def orders(known: Known) -> Row:
         )
     text = "; ".join(parts) or "none"
     text += "" if book.reconciled else "; not yet compared with the broker"
-    if risk and risk.protected_by:
-        text += f"; protection: {risk.protected_by}"
+    held = (shares_held(known.picture) or 0) > 0
+    why = unwatched(known) if held else ""
+    if held:
+        said = risk.protected_by if risk and risk.unwatched == why else ""
+        text += f"; protection: {said or at_broker(known)}"
     level: Level = "bad" if book.unknown else "plain" if book.reconciled else "warn"
+    if why and market_open(known) is not False:
+        level = "bad"
     return Row(key=key, label=label, text=text, level=level, values=values)
 
 
