@@ -550,3 +550,22 @@ def test_a_fill_told_again_after_a_clock_that_ran_weeks_ahead_counts_once() -> N
     # when: a gateway that speaks anew tells the day's fills once more
     day.hear(sale)
     assert day.state.shares == 7000
+
+
+def test_an_entry_that_fills_after_it_was_given_up_is_measured_from_its_own_fill() -> None:
+    """Found by the simulation: after a stop of that day it was sold at once, under the morning's
+    baseline."""
+    day = held_day()
+    order = day.stopped_at(397.0)
+    day.sold(order, 396.0)
+    day.account()
+    order = day.entry_order("15:55", 396.0)
+    day.update(order, "ABANDONED", reason="it is proven that it never reached the broker")
+    day.ticks(30, 1.0)
+    assert day.state.entry is None
+    said = day.fill(order, order.shares - 60, 396.0)
+    assert day.state.baseline is not None
+    assert day.state.baseline.source == "entry fill"
+    said += day.quote(396.0) + day.fill(order, 60, 396.0) + day.quote(395.9)
+    assert not of(StopHit, said)
+    assert day.state.baseline.source == "entry fill"

@@ -193,7 +193,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
                         state.day.retry_ns = now.market_ns + DENIED_PAUSE_NS
                     else:
                         state.day.rejections += 1
-                    state.entry = None
+                    state.day.given_up, state.entry = state.entry, None
                     own_orders.forget_preview(state)
                 if message.final:
                     state.day.entry_over = message.reason

@@ -206,7 +206,7 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
     """From an entry's first share on, the stop is measured from the equity of that moment, and net
     liquidation is compared with what the entry was sized on: money that left in between shows. What
     it still buys after its first shares were sold again is under their stop."""
-    entry = state.entry
+    entry = state.entry or _filled_after_all(state)
     if entry is None or fill.intent_id != entry.order.intent_id or entry.filled > fill.shares:
         return
     state.baseline = Baseline(
@@ -222,7 +222,12 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
     state.stop_fired = False
     state.flow_usd = 0.0
     if state.day is not None:
-        state.day.entry_done = True
+        state.day.entry_done, state.day.given_up = True, None
+
+
+def _filled_after_all(state: State) -> Plan | None:
+    """The entry that was given up: a dialog of TWS may have held it, and somebody sent it."""
+    return state.day.given_up if state.day is not None else None
 
 
 def sold_by(state: State, intent_id: str) -> tuple[int, float]:

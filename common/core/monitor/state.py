@@ -137,6 +137,8 @@ class Day(Struct):
     last_refusal: str = ""
     refusals_said: dict[str, SaidRefusal] = field(default_factory=dict)
     """By the reason without its figures."""
+    given_up: Plan | None = None
+    """The last entry that ended without a share; the broker may fill it after all."""
 
 
 class State(Struct):
