@@ -13,5 +13,6 @@ KEPT: dict[int, str] = {
     91172: "a deposit told while the stop monitor was paused, its entry decided: the judge",
     66474: "an alarm on an exit without an answer comes after ten seconds: the judge",
     95453: "an exit refused while LOCKED waited up to half a minute after a person had unlocked",
+    125: "an entry that filled after it was given up was sold at once, by the morning's baseline",
 }
 """The seed, and what it found: in the system, or in its judge."""
