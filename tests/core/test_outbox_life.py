@@ -82,10 +82,10 @@ EVENTS: dict[str, Act] = {
     "481": code(481),
     "10147": code(10147),
     "10148": code(10148),
+    "10326": code(10326),
     "10349": code(10349),
     "54321": code(54321),
 }
-LIFE_GOES_ON = ("103", "104", "161", "202", "399", "404", "481", "10147", "10148", "10349", "54321")
 # stage -> event -> what the order is then; events not listed leave it as it was
 AS_REPORTED = {
     "PreSubmitted": "PreSubmitted", "Submitted": "Submitted", "PendingCancel": "PendingCancel",
@@ -93,7 +93,8 @@ AS_REPORTED = {
     "fill 400": "Submitted", "fill 1000": "Filled",
 }  # fmt: skip
 TABLE: dict[str, dict[str, str]] = {
-    "SENDING": AS_REPORTED | {"201": "REJECTED", "321": "REJECTED", "103": "REJECTED"},
+    "SENDING": AS_REPORTED
+    | {"201": "REJECTED", "321": "REJECTED", "103": "REJECTED", "10326": "REJECTED"},
     "UNKNOWN": AS_REPORTED | {"201": "REJECTED", "321": "REJECTED"},
     "WORKING": AS_REPORTED,
     "INACTIVE": AS_REPORTED,

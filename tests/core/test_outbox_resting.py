@@ -294,6 +294,25 @@ def test_the_stop_protects_until_the_next_exit_is_due() -> None:
     assert not last_cancel(play)
 
 
+def test_the_group_takes_no_more_refuses_a_first_copy_and_proves_nothing_of_a_second() -> None:
+    play, stop = rested()
+    leave = play.send(order("EXIT"))
+    play.error(10326, "OCA group revision is not allowed", leave.order_id)
+    assert play.status_of(leave.order) == "REJECTED"
+    play.submit(order("EXIT", 2))
+    play.pass_s(0.5)
+    assert last_cancel(play) == stop.order_id
+
+    play, _ = rested()
+    leave = play.send(order("EXIT"))
+    play.pass_s(3)
+    assert len(play.sent) == 3, "the same id once more"
+    play.error(10326, "OCA group revision is not allowed", leave.order_id)
+    play.submit(order("EXIT", 2))
+    play.pass_s(1)
+    assert (play.status_of(leave.order), len(play.sent)) == ("PendingSubmit", 3)
+
+
 @pytest.mark.parametrize("ended", ["Cancelled", "ApiCancelled"])
 def test_an_exit_that_ib_cancels_in_the_stops_group_is_not_followed_into_it(ended: str) -> None:
     play, stop = rested()

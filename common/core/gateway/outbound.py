@@ -38,6 +38,9 @@ from common.tws.messages import (
 REASON_CHARACTERS_MAX = 1000
 """Of TWS's or a person's words that we repeat; messages hold 2000 with our own around them."""
 
+ONLY_COPY_REFUSED: frozenset[int] = frozenset({codes.DUPLICATE_ORDER_ID, codes.GROUP_REVISION})
+"""Said of an order's first copy: its id was another order's, or its group takes no more. Of a
+second copy the same words prove nothing, since the first may live."""
 OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
 
 
@@ -210,10 +213,10 @@ def take_error(state: State, error: TwsError) -> None:
         return
     out.code = error.code
     out.reason = plain(error)
-    if meaning.kind == "reject" and out.stage in IN_DOUBT and not out.perm_id:
+    refused = meaning.kind == "reject" and out.stage in IN_DOUBT and not out.perm_id
+    first_copy = out.stage == "SENDING" and out.sends == 1
+    if refused or (first_copy and error.code in ONLY_COPY_REFUSED):
         finish(state, out, "REJECTED")
-    elif error.code == codes.DUPLICATE_ORDER_ID and out.stage == "SENDING" and out.sends == 1:
-        finish(state, out, "REJECTED")  # the only copy was refused: the id was another order's
     else:
         update(state, out)
 
