@@ -135,6 +135,25 @@ def test_a_refusal_after_the_acknowledgement_counts_once_the_status_ends_it() ->
     assert play.status_of(sent.order) == "REJECTED"
 
 
+@pytest.mark.parametrize(
+    ("purpose", "begins"),
+    [
+        ("ENTRY", "order {}, the entry 20240604-ENTRY-1: IB refused"),
+        ("EXIT", "order {}, the exit 20240604-EXIT-1: IB refused"),
+        (
+            "STOP",
+            "order {}, the resting stop 20240604-STOP-1 (no stop of ours rests at the broker now):",
+        ),
+    ],
+)
+def test_a_refusal_says_which_order_it_is_of(purpose: Purpose, begins: str) -> None:
+    play = ready(shares=0 if purpose == "ENTRY" else 1000)
+    sent = play.send(order(purpose))
+    play.error(201, "Order rejected", ref_id=sent.order_id)
+    (said,) = play.all(BrokerNotice)
+    assert said.text.startswith(begins.format(sent.order_id))
+
+
 def test_after_a_refusal_the_books_are_compared_before_the_next_entry() -> None:
     play = ready()
     sent = play.send(order())

@@ -43,6 +43,37 @@ def test_out_of_the_market_every_reason_is_given_in_the_order_of_mending() -> No
     ]
 
 
+SOLD = m.Fill(
+    exec_id="0001.01", revision=1, intent_id="20250602-EXIT-1", action="SELL", shares=7355,
+    price_usd=405.3, filled_ns=facts.at(11, 41, 7), liquidation=False,
+)  # fmt: skip
+STOPPED = m.Exited(
+    day=facts.DAY, shares=7355, price_usd=405.3, reason="stop", profit_usd=-21_300.0,
+    equity_usd=978_700.0,
+)  # fmt: skip
+
+
+def test_after_a_stop_the_answer_says_when_what_it_cost_and_what_follows() -> None:
+    assert status.answer(flat(SOLD, STOPPED)).text == (
+        "Not in the market: stopped out at 11:41:07 ET (-2.13%); "
+        "re-entry at 2025-06-02 15:55:00 ET, in 6 min 57 s, if nothing changes."
+    )
+
+
+def test_after_a_stop_no_reentry_is_promised_where_there_is_none() -> None:
+    over = changed(facts.RISK, shares=0, pending="no entry today: BEAR since the close")
+    told = status.answer(flat(SOLD, STOPPED, over)).text
+    assert told.startswith("Not in the market: stopped out at 11:41:07 ET (-2.13%); no entry today")
+    assert "re-entry" not in told
+
+
+def test_a_stop_of_yesterday_or_another_exit_is_no_stop_of_today() -> None:
+    for left in (
+        changed(STOPPED, day=facts.SESSION.previous_day), changed(STOPPED, reason="flatten"),
+    ):  # fmt: skip
+        assert "stopped" not in status.answer(flat(SOLD, left)).text
+
+
 def test_out_of_the_market_a_bear_signal_is_reason_enough() -> None:
     assert "the signal is BEAR" in status.answer(flat(changed(facts.SIGNAL, side="BEAR"))).text
 

@@ -91,7 +91,7 @@ def _take_error(state: State, now: Now, error: TwsError) -> None:
     burst = last_ns is not None and seconds_since(now, last_ns) < NOTICE_PAUSE_S
     if kind != "notice" and not (burst and state.by_order_id(error.ref_id) is None):
         state.noticed[error.code] = now.host_ns
-        state.unsaid.append(outbound.notice(error))
+        state.unsaid.append(outbound.notice(error, state.by_order_id(error.ref_id)))
 
 
 def _unread(state: State, _now: Now, message: Unread) -> None:

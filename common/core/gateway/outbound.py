@@ -24,6 +24,7 @@ from common.messages import (
     Now,
     OrderStatus,
     OrderUpdate,
+    Purpose,
 )
 from common.tws import codes
 from common.tws.link_messages import TwsError
@@ -42,6 +43,13 @@ ONLY_COPY_REFUSED: frozenset[int] = frozenset({codes.DUPLICATE_ORDER_ID, codes.G
 """Said of an order's first copy: its id was another order's, or its group takes no more. Of a
 second copy the same words prove nothing, since the first may live."""
 OURS_TO_REVIVE: frozenset[str] = frozenset({"DENIED", "REJECTED", "ABANDONED"})
+
+
+ORDER_NAMES: dict[Purpose, str] = {
+    "ENTRY": "the entry",
+    "EXIT": "the exit",
+    "STOP": "the resting stop",
+}
 
 
 def update(state: State, out: Outbound) -> None:
@@ -221,15 +229,17 @@ def take_error(state: State, error: TwsError) -> None:
         update(state, out)
 
 
-def notice(error: TwsError) -> BrokerNotice:
-    """A code as a person should see it."""
+def notice(error: TwsError, out: Outbound | None) -> BrokerNotice:
+    """A code as a person should see it; of an order of ours (`out`) with its name first, and of a
+    resting stop that ended by it with what that means."""
     meaning = codes.look_up(error.code)
-    return BrokerNotice(
-        code=error.code,
-        kind=meaning.kind,
-        text=f"{meaning.text}: {error.text}"[:2000],
-        mend=meaning.mend,
-    )
+    text = f"{meaning.text}: {error.text}"
+    if out is not None:
+        order = out.order
+        bare = order.purpose == "STOP" and out.status == "REJECTED"
+        name = f"order {out.order_id}, {ORDER_NAMES[order.purpose]} {order.intent_id}"
+        text = f"{name}{' (no stop of ours rests at the broker now)' * bare}: {text}"
+    return BrokerNotice(code=error.code, kind=meaning.kind, text=text[:2000], mend=meaning.mend)
 
 
 def plain(error: TwsError) -> str:

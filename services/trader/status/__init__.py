@@ -28,7 +28,7 @@ from services.trader.status.row import (
     unwatched,
 )
 from services.trader.status.system import ServiceRow, services, warnings
-from services.trader.wording import market_time, span
+from services.trader.wording import market_time, percent, span
 
 __all__ = ["Known", "Row", "ServiceRow", "answer", "rows", "services", "warnings"]
 
@@ -132,15 +132,28 @@ def _reasons_out(known: Known) -> list[str]:
     signal = picture.last(m.Signal)
     if signal is not None and signal.side == "BEAR":
         reasons.append(f"the signal is BEAR (close of {signal.day})")
+    stopped, reasons = _stopped(known), unrepeated(reasons)
     over = risk is not None and risk.pending.startswith(NO_ENTRY)
-    return (
-        [*unrepeated(reasons), *_waiting(known, over=over)]
-        if over or not reasons
-        else unrepeated(reasons)
-    )
+    waiting = _waiting(known, over=over, again=bool(stopped)) if over or not reasons else []
+    return [*stopped, *reasons, *waiting]
 
 
-def _waiting(known: Known, *, over: bool) -> list[str]:
+def _stopped(known: Known) -> list[str]:
+    """The stop by which the session's position went, with its time and what it cost since the
+    baseline; none when it went otherwise."""
+    session, left = known.picture.last(m.Session), known.picture.last(m.Exited)
+    if session is None or left is None or left.day != session.day:
+        return []
+    if left.reason not in ("stop", "resting_stop"):
+        return []
+    fill, baseline_usd = known.picture.last(m.Fill), left.equity_usd - left.profit_usd
+    sold = fill is not None and fill.action == "SELL"
+    at = f" at {market_time(fill.filled_ns, day=False)}" if fill is not None and sold else ""
+    cost = f" ({percent(left.profit_usd / baseline_usd)})" if baseline_usd > 0 else ""
+    return [f"stopped out{at}{cost}"]
+
+
+def _waiting(known: Known, *, over: bool, again: bool) -> list[str]:
     """What time brings: the entry that comes next, which is today's only where it is not `over`.
     Whether anything is in its way the stop monitor alone says."""
     session = known.picture.last(m.Session)
@@ -153,8 +166,8 @@ def _waiting(known: Known, *, over: bool) -> list[str]:
     if window.start_ns <= known.now_ns:
         return [f"it is entry time, and {topology.RISK} names nothing in its way"]
     at, left = market_time(window.start_ns), span((window.start_ns - known.now_ns) / SECOND_NS)
-    return [
-        f"the next entry is at {at}, in {left}"
-        if over
-        else f"waiting for the entry at {at}, in {left}"
-    ]
+    if over:
+        return [f"the next entry is at {at}, in {left}"]
+    if again:
+        return [f"re-entry at {at}, in {left}, if nothing changes"]
+    return [f"waiting for the entry at {at}, in {left}"]
