@@ -88,7 +88,11 @@ class Bystander:
 
     def beat(self, verdict: str = "") -> None:
         """Says that our work loop has completed a cycle; `verdict`: why we are not ready, or ""."""
-        said = tuple((topic, len(facts)) for topic, facts in self._said.items() if topic == "Alert")
+        said = tuple(
+            (topic, len(facts))
+            for topic, facts in self._said.items()
+            if topology.keep_of(type(facts[-1])) == "session"
+        )
         heartbeat = Heartbeat(
             pid=os.getpid(),
             ready=not verdict,

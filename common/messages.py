@@ -586,6 +586,20 @@ class BrokerNotice(Message, frozen=True):
     mend: Text
 
 
+# --- watchdog ----------------------------------------------------------------------------------
+
+
+class Restarted(Message, frozen=True):
+    """A process had ended and runs again.
+
+    `count`: how often since the watchdog's start, or of itself since the system's.
+    """
+
+    process: Word
+    count: Annotated[int, Meta(ge=1, le=1_000_000)]
+    restarted_ns: Ns
+
+
 # --- anyone ------------------------------------------------------------------------------------
 
 
@@ -758,7 +772,7 @@ Fact = (
     | OrderState
     | BrokerLink | AccountSnapshot | BrokerPnl | OrderUpdate | Fill | Commission | OrderBook
     | HaltLatch | MarginPreview | BrokerNotice
-    | Heartbeat | Alert | Pace | RunEnded
+    | Restarted | Heartbeat | Alert | Pace | RunEnded
 )  # fmt: skip
 Command = (
     PlaceOrder | SubmitOrder | CancelOrder | PreviewMargin | Halt | Resume | Flatten | Adopt

@@ -79,6 +79,7 @@ FACTS: dict[type[m.Message], Said] = {
     m.HaltLatch: Said(GATEWAY, (RISK, CONSOLE), "last", 5.0),
     m.MarginPreview: Said(GATEWAY, (RISK,), "event"),
     m.BrokerNotice: Said(GATEWAY, (CONSOLE,), "session"),
+    m.Restarted: Said(WATCHDOG, (CONSOLE,), "session"),
     m.Pace: Said(PACER, (), "last"),
     m.RunEnded: Said(PACER, (CONSOLE,), "last"),
 }

@@ -1,6 +1,6 @@
 """watchdog: hears Heartbeats and reads the standby's signs of life; kills what lives but is stuck;
-says Alert; asks Halt of risk_monitor and broker_gateway when processes differ, will not stay up
-or cannot be watched
+says Restarted, Alert; asks Halt of risk_monitor and broker_gateway when processes differ, will not
+stay up or cannot be watched
 
 owns: nothing.   if it dies: supervisord restarts it; until then only the dead are restarted.
 """
@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from pathlib import Path
 
 from common import clock as clocks
 from common import settings as settings_file
 from common.bystander import Bystander
-from common.clock import SECOND_NS, host_ns
-from common.core.vigil import Action, Kill, Start, Vigil
+from common.clock import SECOND_NS, Clock, host_ns
+from common.core.vigil import Action, Back, Kill, Start, Vigil
 from common.lock import hold_lock, lock_path
-from common.messages import Alert
+from common.messages import Alert, Restarted
 from common.parent import die_with_supervisord
 from common.service import build_hash, folders, start_log
 from common.standby import Signs
@@ -27,6 +28,7 @@ from common.topology import RISK, RISK_STANDBY, SPEAKERS, WATCHDOG
 log = logging.getLogger(__name__)
 
 LOOK_NS = SECOND_NS // 2
+STARTS_FILE = "watchdog.starts"
 BEATING = (*(speaker for speaker in SPEAKERS if speaker != WATCHDOG), RISK_STANDBY)
 
 
@@ -43,6 +45,8 @@ def main() -> None:
     supervisor = Supervisor(run_dir / "supervisor.sock")
     vigil = Vigil(settings.operation, BEATING, WATCHDOG)
     signs = Signs(run_dir, RISK)
+    if count := starts_before(run_dir):
+        bystander.say(Restarted(WATCHDOG, count, clock.now_ns()))
     stopping = False
 
     def stop(_signal: int, _frame: object) -> None:
@@ -65,12 +69,20 @@ def main() -> None:
                 log.warning("%s", error)
                 actions = vigil.no_table(str(error), host_ns())
             for action in actions:
-                carry_out(action, bystander, supervisor)
+                carry_out(action, bystander, supervisor, clock)
             bystander.beat()
     bystander.close()
 
 
-def carry_out(action: Action, bystander: Bystander, supervisor: Supervisor) -> None:
+def starts_before(run_dir: Path) -> int:
+    """How often a watchdog was started before in this run of the system; this start is noted: of
+    its own end nobody else tells."""
+    with (run_dir / STARTS_FILE).open("ab") as file:
+        file.write(b".")
+        return file.tell() - 1
+
+
+def carry_out(action: Action, bystander: Bystander, supervisor: Supervisor, clock: Clock) -> None:
     """Does one thing that the vigil asks for; what supervisord refuses keeps no other from being
     done."""
     if isinstance(action, Kill):
@@ -85,6 +97,9 @@ def carry_out(action: Action, bystander: Bystander, supervisor: Supervisor) -> N
             supervisor.start(action.name)
         except SupervisorError as error:
             log.warning("%s", error)
+    elif isinstance(action, Back):
+        log.warning("%s runs again (%d)", action.name, action.times)
+        bystander.say(Restarted(action.name, action.times, clock.now_ns()))
     elif isinstance(action, Alert):
         log.warning("alert %s: %s", action.code, action.text if action.raised else "ended")
         bystander.say(action)

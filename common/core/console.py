@@ -40,6 +40,7 @@ from common.messages import (
     Message,
     Now,
     OrderState,
+    Restarted,
     RiskState,
     RunEnded,
     Signal,
@@ -93,6 +94,10 @@ class State(Struct):
     baseline: BaselineSet | None = None
     linked: bool = False
     linked_host_ns: int = 0
+    away: bool = False
+    """The link was lost since it was ready last."""
+    back: bool = False
+    """It is ready again by the newest word."""
     shares: int = 0
     resting_usd: float | None = None
     resting_sold: bool = False
@@ -136,6 +141,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
             # At a start everything is missing for a moment.
             state.patient_until_ns = now.host_ns + PATIENCE_NS
             state.data_seen, state.no_data, state.linked = False, "", False
+            state.away = state.back = False
             state.ended, state.outcome = None, None
         case Alert():
             _take_alert(state, now, message)
@@ -181,6 +187,8 @@ def _take_standing(state: State, now: Now, key: str, value: str, text: str) -> N
 def _take_fact(state: State, now: Now, message: Message) -> None:
     match message:
         case BrokerLink():
+            state.back = state.away and message.state == "ready"
+            state.away = state.linked and message.state != "ready"
             if message.state == "ready" and not state.linked:
                 state.linked, state.linked_host_ns = True, now.host_ns
             _take_standing(state, now, "link", *_link_line(state, message))
@@ -341,8 +349,14 @@ def decide(state: State, now: Now, message: Message) -> list[Message]:
 def _tell(said: _Said, now: Now, message: Message) -> None:  # noqa: C901, PLR0912 - one line per message
     state = said.state
     match message:
-        case BrokerLink() | FeedState():
+        case BrokerLink():
             _tell_due(said, now)
+            if state.back and "link" not in said.shown:  # too short to have been told
+                said.line(lines.connected_again(message))
+        case FeedState():
+            _tell_due(said, now)
+        case Restarted():
+            said.line(lines.restarted(message))
         case Signal() | BaselineSet():
             if state.shown.get("link", "").startswith("ready"):
                 _tell_standing(said)

@@ -21,6 +21,7 @@ from common.messages import (
     GoNoGo,
     HaltLatch,
     OrderState,
+    Restarted,
     RiskState,
     Signal,
     SignalChanged,
@@ -151,6 +152,15 @@ def alert(news: Alert) -> str:
 def notice(news: BrokerNotice) -> str:
     line = f"   TWS {news.code}: {news.text}"
     return f"{line}\n   → {news.mend}" if news.mend else line
+
+
+def restarted(news: Restarted) -> str:
+    times = "" if news.count == 1 else f", {news.count} times by now"
+    return f"   {news.process} had ended and runs again{times}"
+
+
+def connected_again(link: BrokerLink) -> str:
+    return f"   Connected to TWS again (Port {link.port})"
 
 
 def data_problem(feed: FeedState) -> str:

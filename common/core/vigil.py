@@ -49,7 +49,14 @@ class Start(NamedTuple):
     name: str
 
 
-Action = Kill | Start | Alert | Halt
+class Back(NamedTuple):
+    """Tell that a process runs again, the `times`-th time since we watch."""
+
+    name: str
+    times: int
+
+
+Action = Kill | Start | Back | Alert | Halt
 
 
 @dataclass(slots=True)
@@ -59,6 +66,7 @@ class _Watched:
     spoken: bool = False
     down_ns: int = 0
     started_again_ns: int | None = None
+    restarts: int = 0
     restarts_ns: list[int] = field(default_factory=list)
 
 
@@ -98,7 +106,7 @@ class Vigil:
         actions = self._page("supervisord", "", trouble=False)
         for row in table:
             watched = self._watched.setdefault(row.name, _Watched())
-            self._follow(watched, row, passed_ns, host_ns)
+            actions += self._follow(watched, row, passed_ns, host_ns)
             actions += self._stuck(watched, row)
             actions += self._down(watched, row, host_ns)
             actions += self._restless(watched, row, host_ns)
@@ -116,10 +124,15 @@ class Vigil:
         actions = self._page("supervisord", text, host_ns - self._unanswered_ns >= DOWN_PAGE_NS)
         return [*actions, self._halt(text, host_ns)] if actions else []
 
-    def _follow(self, watched: _Watched, row: Process, passed_ns: int, host_ns: int) -> None:
+    def _follow(
+        self, watched: _Watched, row: Process, passed_ns: int, host_ns: int
+    ) -> list[Action]:
+        back: list[Action] = []
         if row.pid and row.pid != watched.pid:
             if watched.pid:
                 watched.restarts_ns.append(host_ns)
+                watched.restarts += 1
+                back.append(Back(row.name, watched.restarts))
             watched.pid, watched.silent_ns = row.pid, 0
             watched.spoken = row.pid in self._newest
         elif watched.pid in self._fresh:
@@ -128,6 +141,7 @@ class Vigil:
             watched.silent_ns += passed_ns
         watched.down_ns = watched.down_ns + passed_ns if self._is_down(row) else 0
         watched.restarts_ns = [t for t in watched.restarts_ns if host_ns - t < MINUTE_NS]
+        return back
 
     @staticmethod
     def _is_down(row: Process) -> bool:

@@ -33,6 +33,8 @@ class Picture:
     beats: dict[str, Beat] = field(default_factory=dict)
     alerts: dict[tuple[str, str], m.Alert] = field(default_factory=dict)
     orders: dict[str, m.OrderState] = field(default_factory=dict)
+    restarts: dict[str, m.Restarted] = field(default_factory=dict)
+    """The newest restart of each process."""
     recalled_ns: dict[str, int] = field(default_factory=dict)
     """Per silent speaker, the market instant of its last journal record."""
     _heard: dict[type[m.Message], m.Message] = field(default_factory=dict)
@@ -51,6 +53,8 @@ class Picture:
     def _keep(self, facts: dict[type[m.Message], m.Message], speaker: str, fact: m.Message) -> None:
         if isinstance(fact, m.Alert):
             self.alerts[speaker, fact.code] = fact
+        elif isinstance(fact, m.Restarted):
+            self.restarts[fact.process] = fact
         elif isinstance(fact, m.OrderState):
             self.orders[fact.intent_id] = fact
         else:

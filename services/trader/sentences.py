@@ -204,6 +204,8 @@ def _command(message: Any) -> str | None:
             return f"market time at {message.speed:,.0f}x{held}"
         case m.Silence():
             return f"{message.topic}: {'nothing is heard' if message.silent else 'heard again'}"
+        case m.Restarted():
+            return f"{message.process} had ended and runs again ({message.count})"
         case m.Heartbeat():
             age = f"pid {message.pid}, build {message.build}"
             return f"{message.verdict or 'ready'}, {age}"

@@ -28,6 +28,7 @@ from common.messages import (
     HaltLatch,
     Message,
     OrderState,
+    Restarted,
     RiskState,
     RunEnded,
     Signal,
@@ -300,11 +301,22 @@ def test_a_baseline_that_was_rebuilt_says_how(play: Play) -> None:
     )
 
 
-def test_a_trouble_that_passes_by_itself_is_not_printed(play: Play) -> None:
+def test_of_an_outage_that_passes_by_itself_only_its_end_is_printed(play: Play) -> None:
     play.lines(LINK)
     assert play.lines(DOWN) == []
     play.wait(5)
-    assert play.lines(Tick(), LINK, Tick()) == []
+    assert play.lines(Tick(), LINK, LINK, Tick()) == ["   Connected to TWS again (Port 7497)"]
+
+
+def test_a_service_that_had_ended_leaves_one_line_and_no_alert(play: Play) -> None:
+    play.lines(LINK)
+    assert play.lines(Restarted("risk_monitor", 1, 1)) == [
+        "   risk_monitor had ended and runs again"
+    ]
+    assert play.lines(Restarted("risk_monitor", 2, 2)) == [
+        "   risk_monitor had ended and runs again, 2 times by now"
+    ]
+    assert not play.all(RunAlertCommand)
 
 
 def test_a_trouble_that_lasts_is_printed_once_and_so_is_its_end(play: Play) -> None:

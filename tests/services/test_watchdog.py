@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from common.clock import SECOND_NS
-from common.core.vigil import Action, Kill, Process, ProcessState, Start, Vigil
+from common.core.vigil import Action, Back, Kill, Process, ProcessState, Start, Vigil
 from common.messages import Alert, Halt, Heartbeat
 from common.settings import Operation
 
@@ -32,13 +32,17 @@ class Watch:
     def __init__(self) -> None:
         self.vigil = Vigil(OPERATION, (RISK, STANDBY, FEED), "watchdog")
         self.table: dict[str, Process] = {}
+        self.backs: list[Back] = []
         self.now_ns = 1_000 * SECOND_NS
 
     def process(self, name: str, pid: int, state: ProcessState = "RUNNING") -> None:
         self.table[name] = Process(name, state, pid)
 
     def look(self) -> list[Action]:
-        return self.vigil.look(list(self.table.values()), self.now_ns)
+        """What is to be done; what only is to be told of restarts is put aside in `backs`."""
+        actions = self.vigil.look(list(self.table.values()), self.now_ns)
+        self.backs += [action for action in actions if isinstance(action, Back)]
+        return [action for action in actions if not isinstance(action, Back)]
 
     def pass_s(self, seconds: float, *beating: tuple[str, int]) -> list[Action]:
         """Time passes in looks of half a second, each after the heartbeats of `beating`."""
@@ -217,10 +221,11 @@ def test_a_supervisord_that_is_late_a_few_times_is_nobodys_business(watch: Watch
         assert watch.look() == []
 
 
-def test_a_few_restarts_are_nobodys_business(watch: Watch) -> None:
+def test_a_few_restarts_are_told_each_once_and_are_no_trouble(watch: Watch) -> None:
     for pid in range(11, 15):
         watch.process(RISK, pid)
         assert watch.pass_s(5, (RISK, pid)) == []
+    assert watch.backs == [Back(RISK, times) for times in range(1, 5)]
 
 
 @pytest.mark.parametrize("differs", [{"build": "b2"}, {"settings_hash": "s2"}])

@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from common import topology
+from common.bus import Bus
 from common.bystander import Bystander
 from common.clock import WallClock
 from common.core.vigil import Kill, Start
 from common.settings import Settings
 from common.supervision import Supervisor, SupervisorError
 from services import watchdog
+from services.trader import hearing
+from services.trader.picture import Picture
 from tests.services.supervisord import python, supervised
 from tests.services.waiting import until
 
@@ -73,6 +77,28 @@ def test_what_supervisord_refuses_keeps_nothing_else_from_being_done(
     before = pid_of(supervisor, "signal_engine")
     bystander = Bystander("watchdog", tmp_path, Settings(), WallClock(), "")
     for action in (Start("signal_engine"), Kill("signal_engine", before, 3.0)):
-        watchdog.carry_out(action, bystander, supervisor)
+        watchdog.carry_out(action, bystander, supervisor, WallClock())
     bystander.close()
     until(lambda: pid_of(supervisor, "signal_engine") not in (0, before))
+
+
+def test_a_restart_of_another_and_its_own_are_told(supervisor: Supervisor, tmp_path: Path) -> None:
+    bus, picture = Bus(topology.TRADER, tmp_path), Picture(expected=("watchdog",))
+
+    def told(names: object) -> bool:
+        hearing.fill(bus, picture, window_s=0.2)
+        return picture.restarts.keys() == names
+
+    try:
+        # given: the watchdog has looked at both
+        until(lambda: pid_of(supervisor, "signal_engine") and pid_of(supervisor, "watchdog"))
+        until(lambda: told(set()) and "watchdog" in picture.beats)
+        # when one is killed, then the watchdog itself
+        os.kill(pid_of(supervisor, "signal_engine"), signal.SIGKILL)
+        until(lambda: told({"signal_engine"}))
+        os.kill(pid_of(supervisor, "watchdog"), signal.SIGKILL)
+        # then both are told
+        until(lambda: told({"signal_engine", "watchdog"}))
+        assert {word.count for word in picture.restarts.values()} == {1}
+    finally:
+        bus.close()

@@ -219,6 +219,15 @@ def test_what_was_heard_is_never_replaced_by_what_was_read() -> None:
     assert row(view, "mode").values["risk_monitor"] == "ACTIVE"
 
 
+def test_a_restarted_service_shows_when_and_how_often() -> None:
+    view = known(m.Restarted("order_executor", 2, facts.at(14, 3, 11)))
+    shown = {service.service: service for service in status.services(view)}
+    assert shown["order_executor"].verdict == (
+        "ready; restarted at 2025-06-02 14:03:11 ET, 2 times by then"
+    )
+    assert (shown["order_executor"].restarts, shown["console"].restarts) == (2, 0)
+
+
 def test_mixed_builds_are_warned_of() -> None:
     view = known()
     beat = changed(view.picture.beats["console"].heartbeat, build="other")

@@ -142,6 +142,7 @@ class ServiceRow(Struct, frozen=True, kw_only=True):
     verdict: str
     build: str
     settings_hash: str
+    restarts: int = 0
 
 
 def services(known: Known) -> list[ServiceRow]:
@@ -159,14 +160,20 @@ def _service(known: Known, name: str) -> ServiceRow:
             settings_hash="",
         )  # fmt: skip
     heartbeat = beat.heartbeat
+    verdict = heartbeat.verdict or ("ready" if heartbeat.ready else "not ready")
+    back = known.picture.restarts.get(name)
+    if back is not None:
+        times = f", {back.count} times by then" if back.count > 1 else ""
+        verdict += f"; restarted at {market_time(back.restarted_ns)}{times}"
     return ServiceRow(
         service=name,
         age_s=max(0.0, (known.host_now_ns - beat.heard_ns) / SECOND_NS),
         pid=heartbeat.pid,
         ready=heartbeat.ready,
-        verdict=heartbeat.verdict or ("ready" if heartbeat.ready else "not ready"),
+        verdict=verdict,
         build=heartbeat.build,
         settings_hash=heartbeat.settings_hash,
+        restarts=back.count if back is not None else 0,
     )
 
 
