@@ -17,6 +17,7 @@ HISTORY_DAYS = 700  # five times the slow average, and a little
 CENTRE_USD = 250.0
 DAILY_MOVE = 0.012
 PULL = 0.03  # towards the centre, a day
+MOVE_MAX = 0.1  # a day that went further could look like a split
 BEAR_KEPT = 0.25  # share of the days that may turn the signal to BEAR
 FAST, SLOW = 25, 125
 HEADER = "date,open,high,low,close,volume\n"
@@ -56,6 +57,7 @@ def prices(draw: random.Random, count: int) -> list[Ohlc]:
         after = _next(draw, close)
         while not bear_allowed and _ema(fast, after, FAST) <= _ema(slow, after, SLOW):
             after = max(after, _next(draw, close)) * 1.002
+        after = min(after, close * (1 + MOVE_MAX))
         opened = close * (1 + draw.gauss(0.0, 0.002))
         top, bottom = max(opened, after), min(opened, after)
         high = top * (1 + abs(draw.gauss(0.0, 0.006)))

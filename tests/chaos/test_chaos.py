@@ -98,8 +98,9 @@ def test_most_days_of_the_market_are_bull_it_turns_and_half_of_them_reach_the_st
     assert 0.3 < sum(stopped) / len(stopped) < 0.8
 
 
-def test_the_market_can_be_replayed_from_its_first_day(tmp_path: Path) -> None:
-    shown = replay(market.write(tmp_path, 1, FIRST, 5), 1)
+@pytest.mark.parametrize("seed", [1, 25])  # 25 once held a day that looked like a split
+def test_the_market_can_be_replayed_from_its_first_day(tmp_path: Path, seed: int) -> None:
+    shown = replay(market.write(tmp_path, seed, FIRST, 5), seed)
     assert shown.session_on(FIRST) is not None
     assert len(shown.sessions_before(FIRST, 2000)) == market.HISTORY_DAYS
 
