@@ -282,7 +282,7 @@ class Judge:
 
     def _on_breach(self, day: Day, fact: f.Fact) -> None:
         if day.breach is None:
-            selling = self._orders.selling
+            selling = self._orders.selling(day.session.open_ns)
             day.breach = Breach(fact.ns, fact.host_ns, selling, fact.host_ns if selling else 0)
             self._breaches.append(day.breach)
         day.breach.last_host_ns = fact.host_ns

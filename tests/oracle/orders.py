@@ -132,10 +132,15 @@ class Orders:
         """Stops that rest at the broker, or sell."""
         return [alive for alive in self.sales if alive.placed.rests]
 
-    @property
-    def selling(self) -> bool:
-        """Is a sale under way: an exit, or a stop that has been triggered?"""
-        return any(not a.placed.rests or a.left < a.placed.shares for a in self.sales)
+    def selling(self, from_ns: int) -> bool:
+        """Is a sale under way: an exit, or a stop that has been triggered? An exit sent since then
+        without any answer is: TWS may hold it in a dialog, where no book lists it."""
+        unanswered = any(
+            order.action == "SELL" and order.ns >= from_ns and not (order.rests or order.what_if)
+            for key, order in self.placed.items()
+            if key not in self.answered
+        )
+        return unanswered or any(not a.placed.rests or a.left < a.placed.shares for a in self.sales)
 
     def shares_in_sales(self, beside: str = "") -> float:
         """An OCA group counts once while each of it is untouched; `beside`: a group not counted
