@@ -63,7 +63,7 @@ SLOW_DISKS = 0.25
 STANDING_BY = 0.5
 """Share of runs in which a second stop monitor stands by; in the others it restarts from disk."""
 RISK_STATE, ALERT = wire.topic_of(RiskState), wire.topic_of(Alert)
-ALARMS = frozenset({"blind", "breached", "unarmed", "no-session"})
+ALARMS = frozenset({"blind", "breached", "exit-rejected", "unarmed", "no-session"})
 
 
 @dataclass(frozen=True, slots=True)
