@@ -50,8 +50,7 @@ class World:
         self.sim, self.feed, self.clock = sim, feed, clock
 
     def speed(self, speed: float) -> None:
-        soon_ns = self.clock.reader.now_ns() + int(self.clock.reader.segment().speed * 5_000_000)
-        self.clock.run(soon_ns, speed, soon_ns + YEAR_NS)
+        self.clock.go_on(speed, self.clock.reader.now_ns() + YEAR_NS)
 
     async def until_ready(self, speed: float = 20.0) -> None:
         """Until the feed can serve; from then on market time runs at `speed`."""
