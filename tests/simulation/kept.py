@@ -16,5 +16,6 @@ KEPT: dict[int, str] = {
     125: "an entry that filled after it was given up was sold at once, by the morning's baseline",
     201136: "an exit in a dialog of TWS answers a breach though no book lists it: the judge",
     32: "an exit was refused and paged a moment before the breach was one to the judge: the judge",
+    1778: "an order of others that another fault took never rested anywhere: the harness",
 }
 """The seed, and what it found: in the system, or in its judge."""

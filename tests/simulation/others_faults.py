@@ -36,6 +36,8 @@ def order_of_others(nemesis: Nemesis) -> Harm:
     shares = chance.randint(1, held // 2) if sells else chance.choice((1, 50, 300))
     ticket = Ticket("SELL" if sells else "BUY", float(shares), "LMT", limit_usd=limit_usd)
     order = tws.broker.place_own(ticket)
+    if order not in tws.broker.books.live() and not order.filled:
+        return NOTHING  # another fault, still in force, took it
     if chance.random() < 0.5:
         order.client_id, order.order_id = OTHER_CLIENT, 1_000 + order.perm_id % 1_000
     world.note(f"--- others: {ticket.action} {shares} at {limit_usd}, {order.perm_id}")
