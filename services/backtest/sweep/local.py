@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from services.backtest.sheet import Floats
 from services.backtest.sweep import cells
@@ -12,8 +13,6 @@ from services.backtest.sweep.cells import Ground, Piece
 
 
 def run(ground: Ground, pieces: list[Piece]) -> Iterator[tuple[Piece, Floats]]:
-    """Each piece with its figures, as they come."""
+    """Each piece with its figures, in their order."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        asked = {pool.submit(cells.run, ground, piece): piece for piece in pieces}
-        for done in as_completed(asked):
-            yield asked[done], done.result()
+        yield from zip(pieces, pool.map(partial(cells.run, ground), pieces), strict=True)
