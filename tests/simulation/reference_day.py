@@ -14,7 +14,7 @@ import msgspec
 
 from common.clock import SECOND_NS
 from tests.simulation.process import Place, Process
-from tests.simulation.world import Script, World
+from tests.simulation.world import Script, World, named
 
 SEED = 54
 SCRIPT = Script(faults=False, sessions=2, standby=False)
@@ -43,18 +43,12 @@ def point_of(process: Process, kind: str, data: bytes) -> Point:
 
 def _what(kind: str, data: bytes) -> str:
     """The message's name, and for a record its decisions' names too."""
-    if kind.endswith("say"):
-        return data[: data.index(b"\0")].decode()
-    if kind.endswith("perform"):
-        return data.decode()
-    if kind.endswith(("ask", "answer")):
-        return str(msgspec.msgpack.decode(data)[6][0])
     if kind.endswith("write"):
         payload = msgspec.msgpack.decode(data[12:])
         if not isinstance(payload[4], list):
             return "State"
         return ">".join([str(payload[4][0]), *(str(out[1][0]) for out in payload[5])])
-    return ""
+    return named(kind, data)
 
 
 def world(*, standby: bool, trace: bool = False) -> World:

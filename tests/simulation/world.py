@@ -273,7 +273,7 @@ class World:
 
     def point(self, process: Process, kind: str, data: bytes) -> None:
         if self.on_point is not None and process.up and self.on_point(process, kind, data):
-            self._tell(f"{process.name} is killed {kind} {_name(kind, data)}")
+            self._tell(f"{process.name} is killed {kind} {named(kind, data)}")
             raise Killed
 
     def said(self, process: Process, frame: bytes) -> None:
@@ -385,7 +385,7 @@ class World:
             self._tell(f"{process.name} says {body}"[:400])
 
 
-def _name(kind: str, data: bytes) -> str:
+def named(kind: str, data: bytes) -> str:
     """What is being written or sent, as far as its bytes tell."""
     if kind.endswith("say"):
         return data[: data.index(b"\0")].decode()
