@@ -31,7 +31,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "trader needs Python 3.11 to 3.13, this is %d.%d: make PYTHON=python3.12 setup" % sys.version_info[:2])'
 	@echo 'Installing into .venv, once: a minute or two, about 1 GB'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r requirements.lock
+	-@$(BIN)/python -m compileall -qq -j 0 .venv/lib # on all cores; what Python cannot compile nobody imports
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index --editable .
 	@touch $@
 

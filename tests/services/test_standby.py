@@ -19,6 +19,7 @@ from common import service, standby, topology, wire
 from common.bus import Bus
 from common.lock import holder, lock_path
 from common.messages import Heartbeat, RiskState
+from common.running import life_of
 from common.standby import Signs
 from common.supervision import Supervisor, SupervisorError
 from tests.services import supervisord
@@ -72,11 +73,20 @@ class Listener:
         return self.speaker if holder(self._lock) == str(self.speaker) else 0
 
     def both(self) -> tuple[int, int]:
-        """Waits until one works and the other gives a new sign; the process ids of the two."""
+        """Waits until one works and the other gives a new sign; the process ids of the two.
+
+        A sign may arrive after its giver has died.
+        """
         self.signs.clear()
-        self.until(lambda: self.active and self.signs and self.signs[-1].pid != self.speaker)
+        self.until(lambda: self.active and self._standby not in (0, self.speaker))
         assert (self.signs[-1].ready, self.signs[-1].verdict) == (True, "standing by")
         return self.active, self.signs[-1].pid
+
+    @property
+    def _standby(self) -> int:
+        """Who gave the newest sign, if it still lives; else 0."""
+        pid = self.signs[-1].pid if self.signs else 0
+        return pid if life_of(pid) else 0
 
     def close(self) -> None:
         self._bus.close()
