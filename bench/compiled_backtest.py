@@ -40,7 +40,7 @@ SWEEP = Target(
     at_least=True,
 )  # fmt: skip
 SWEEP_RULES = Target(
-    13, "sweep of 1,000 EMA pairs over 6,000 days, all rules: speed", VECTORBT, 80.0, at_least=True
+    13, "sweep of 1,000 EMA pairs over 6,000 days, all rules: speed", VECTORBT, None, at_least=True
 )
 SWEEP_MEMORY = Target(13, "sweep of 1,000 EMA pairs: the process's largest RSS", VECTORBT, 0.3)
 TARGETS = (LOOP_CROSSOVER, LOOP_MINUTES, ARRAYS, SWEEP, SWEEP_RULES, SWEEP_MEMORY)

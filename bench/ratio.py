@@ -20,15 +20,20 @@ RUNS_MAX = 2
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One line of the table: what is measured, in multiples of what, and how much it may be."""
+    """One line of the table: what is measured, in multiples of what, and how much it may be.
+
+    Without a `limit` it only tells: ours does other work there than the yardstick.
+    """
 
     number: int
     what: str
     yardstick: str
-    limit: float
+    limit: float | None
     at_least: bool = False
 
-    def met(self, figure: float) -> bool:
+    def met(self, figure: float) -> bool | None:
+        if self.limit is None:
+            return None
         return figure >= self.limit if self.at_least else figure <= self.limit
 
 
@@ -56,7 +61,7 @@ class Figure:
         return statistics.median(self.ratios)
 
     @property
-    def met(self) -> bool:
+    def met(self) -> bool | None:
         return self.target.met(self.median)
 
     @property

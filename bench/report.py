@@ -63,6 +63,8 @@ def _row_number(row: str) -> int:
 
 
 def _limit(target: Target) -> str:
+    if target.limit is None:
+        return "none"
     return f"{'>=' if target.at_least else '<='} {target.limit:g}"
 
 
@@ -75,7 +77,7 @@ def _range(figure: Figure) -> str:
 
 
 def _verdict(figure: Figure) -> str:
-    verdict = "met" if figure.met else "missed"
+    verdict = {True: "met", False: "missed", None: "told"}[figure.met]
     if figure.spread > SPREAD_MAX:
         verdict += f", yardstick unsteady ({figure.spread:.1f}x)"
     return verdict

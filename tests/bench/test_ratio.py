@@ -55,6 +55,12 @@ def test_a_target_counts_in_its_own_direction(target: Target, ratio: float, met:
     assert Figure(target, (ratio,), spread=1.0).met is met
 
 
+def test_a_line_without_a_target_tells_its_figure_and_is_neither_met_nor_missed() -> None:
+    figure = Figure(Target(1, "hop, all rules", "raw hop", None), (1.0,), spread=1.0)
+    assert figure.met is None
+    assert "target none     told" in report.line(figure)
+
+
 def test_a_percentile_is_one_of_the_samples() -> None:
     assert percentile([float(number) for number in range(100)], 0.99) == 99.0
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
