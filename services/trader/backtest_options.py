@@ -54,9 +54,12 @@ class BacktestOptions:
         typer.Option(min=0, metavar="SEED", help="No folder: eight invented years, by this seed."),
     ] = None
     first: Annotated[
-        datetime | None, typer.Option("--from", formats=DAY, help="First session.")
+        datetime | None,
+        typer.Option("--from", formats=DAY, metavar="DAY", help="First session, as 2012-01-03."),
     ] = None
-    last: Annotated[datetime | None, typer.Option("--to", formats=DAY, help="Last session.")] = None
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=DAY, metavar="DAY", help="Last session.")
+    ] = None
     equity: Annotated[float, typer.Option(help="Start equity, USD.")] = 100_000.0
     fast: Annotated[int, typer.Option(help="Span of the fast EMA, closes.")] = 25
     slow: Annotated[int, typer.Option(help="Span of the slow EMA, closes.")] = 125
@@ -72,20 +75,26 @@ class BacktestOptions:
     stop_pct: Annotated[float, typer.Option(help="Daily stop, % of the baseline.")] = 2.0
     baseline: Annotated[
         Literal["open", "previous_close", "entry", "off"],
-        typer.Option(help="What the stop is measured from."),
+        typer.Option(
+            metavar="EQUITY",
+            help="What the stop is measured from: open, previous_close, entry, or off.",
+        ),
     ] = "open"
     bear_exit: Annotated[
         Literal["next_open", "close", "next_close"],
-        typer.Option(help="Where a bear signal sells; nobody can trade close."),
+        typer.Option(
+            metavar="PRICE",
+            help="Where a bear signal sells: next_open, next_close, or close, as nobody can.",
+        ),
     ] = "next_open"
-    reentry: Annotated[
-        bool, typer.Option("--reentry/--no-reentry", help="Enter again on a stop's own day.")
-    ] = True
+    no_reentry: Annotated[
+        bool, typer.Option("--no-reentry", help="No entry on a stop's own day.")
+    ] = False
     slippage_bp: Annotated[float, typer.Option(help="Per side, basis points.")] = SLIPPAGE_BP
     commission: Annotated[float, typer.Option(help="USD per share.")] = COMMISSION_USD
-    interest: Annotated[
-        bool, typer.Option("--interest/--no-interest", help="On what is borrowed.")
-    ] = True
+    no_interest: Annotated[
+        bool, typer.Option("--no-interest", help="None on what is borrowed.")
+    ] = False
     interest_spread: Annotated[float, typer.Option(help="Over the fed funds rate, % a year.")] = (
         INTEREST_SPREAD_PCT
     )
@@ -97,7 +106,11 @@ class BacktestOptions:
     ] = "off"
     bars: Annotated[
         Literal["daily", "5min", "1min", "auto"],
-        typer.Option(help="Bars a session is walked along, where the day has them."),
+        typer.Option(
+            metavar="SIZE",
+            help="Bars a session is walked along, where the day has them: daily, 5min, 1min, or "
+            "auto for the finest.",
+        ),
     ] = "daily"
     path: Annotated[
         Literal["compiled", "event"],
@@ -137,10 +150,10 @@ class BacktestOptions:
             "stop_loss_fraction": self.stop_pct / 100.0,
             "baseline": self.baseline,
             "bear_exit": self.bear_exit,
-            "reentry": self.reentry,
+            "reentry": not self.no_reentry,
             "slippage_bp": self.slippage_bp,
             "commission_per_share_usd": self.commission,
-            "interest": self.interest,
+            "interest": not self.no_interest,
             "interest_spread_pct": self.interest_spread,
             "margin": self.margin,
             "bars": self.bars,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -51,7 +51,12 @@ def sweep(
         str, typer.Option(metavar="LIST", help="VIX levels of the leverage tables, rising.")
     ] = "12,13,14",
     slippage_bp: Annotated[str, typer.Option(metavar="LIST", help="Per side, basis points.")] = "1",
-    by: Annotated[Figure, typer.Option(help="The figure that ranks and colours.")] = "sharpe",
+    by: Annotated[
+        Figure,
+        typer.Option(
+            metavar="FIGURE", help=f"What ranks and colours: {', '.join(get_args(Figure))}."
+        ),
+    ] = "sharpe",
     out: Annotated[
         Path, typer.Option(dir_okay=False, help="Parquet file to write; the picture lies beside.")
     ] = Path("sweep.parquet"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,19 @@ def system(var: Path) -> Iterator[dict[str, Speaker]]:
     }
     with speaking(*speakers.values(), StandingBy(var / "run")):
         yield speakers
+
+
+def test_no_help_cuts_a_name_or_a_default_on_a_terminal_of_80_columns() -> None:
+    runner = CliRunner(env={"COLUMNS": "80"})
+    shown = runner.invoke(app, ["--help"]).output
+    names = re.findall(r"^│ ([a-z-]+) ", shown, re.MULTILINE)
+    assert {"status", "backtest", "sweep", "history"} <= set(names)
+
+    names.remove("run")  # becomes another program, with an answer of its own
+    for words in ([], *([name] for name in names), ["history", "check"]):
+        shown = runner.invoke(app, [*words, "--help"]).output
+        assert "Usage" in shown
+        assert "…" not in shown, shown
 
 
 def answer(result: Result) -> Any:
