@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numba
+from numba.core import event
 from numba.extending import register_jitable
 
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
@@ -54,3 +56,26 @@ def kept(function: Callable[..., Any], modules: Iterable[ModuleType] = ()) -> Ca
     finally:
         _config.CACHE_DIR = usual
     return compiled
+
+
+class _First(event.Listener):
+    """Speaks of the first start of an event, and of nothing else."""
+
+    def __init__(self, say: Callable[[], object]) -> None:
+        self._say: Callable[[], object] | None = say
+
+    def on_start(self, _: object) -> None:
+        if self._say:
+            say, self._say = self._say, None
+            say()
+
+    def on_end(self, _: object) -> None:
+        pass
+
+
+@contextmanager
+def told(say: Callable[[], object]) -> Iterator[None]:
+    """Calls `say` before the first function within that is not on disk yet is compiled: that takes
+    seconds, once for each version of the rules."""
+    with event.install_listener("numba:compile", _First(say)):
+        yield

@@ -39,6 +39,7 @@ DataDir = Annotated[
         help=r"Folder with SMH_daily.csv and VIX_daily.csv. \[default: ../shared/data]",
     ),
 ]  # fmt: skip
+COMPILING = "Compiling the rules, once for this version: some ten seconds ..."
 DAY = ["%Y-%m-%d"]
 VIX_TIERS = "12:3.75,13:3.5,14:3.25"
 SLIPPAGE_BP, COMMISSION_USD, INTEREST_SPREAD_PCT = 1.0, 0.005, 1.5
@@ -227,16 +228,19 @@ def folder(given: Path | None) -> Path:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Unusable options or files end the command with one plain line."""
+def in_plain_words() -> Iterator[None]:
+    """Unusable options or files end the command with one plain line; a first start says why it
+    takes long."""
     import msgspec  # noqa: PLC0415  (beside what needs it)
 
+    from services.backtest import compiling  # noqa: PLC0415  (slow to load)
     from services.backtest.history import HistoryError  # noqa: PLC0415  (slow to load)
     from services.backtest.option_names import in_options  # noqa: PLC0415  (the same)
     from services.backtest.options import OptionsError  # noqa: PLC0415  (the same)
 
     try:
-        yield
+        with compiling.told(lambda: typer.echo(COMPILING, err=True)):
+            yield
     except (OptionsError, msgspec.ValidationError) as error:
         raise CommandError(ExitCode.USAGE, in_options(str(error))) from error
     except HistoryError as error:

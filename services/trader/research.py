@@ -11,7 +11,7 @@ from services.trader.backtest_options import (
     BacktestOptions,
     DataDir,
     folder,
-    plain_errors,
+    in_plain_words,
     takes_backtest_options,
 )
 from services.trader.exit_codes import CommandError, ExitCode
@@ -42,7 +42,7 @@ def backtest(
     """The strategy on real history, by the rules that trade."""
     if lookahead_check and report:
         raise CommandError(ExitCode.USAGE, "--report or --lookahead-check: one of the two")
-    with plain_errors():
+    with in_plain_words():
         if lookahead_check:
             return _lookahead(chosen, as_json=as_json)
         return _backtest(chosen, report, force=force, as_json=as_json)
@@ -58,7 +58,7 @@ def write_report(
     as_json: Json = False,
 ) -> ExitCode:
     """The backtest as one page: what it made, what it risked, why, and how much of it is luck."""
-    with plain_errors():
+    with in_plain_words():
         return _backtest(chosen, out, force=force, as_json=as_json)
 
 
@@ -74,7 +74,7 @@ def reproduce(
     as_json: Json = False,
 ) -> ExitCode:
     """The published figures, the rules behind them, and the document's own rules beside them."""
-    with plain_errors():
+    with in_plain_words():
         from services.backtest import history  # noqa: PLC0415  (numba is slow to load)
         from services.backtest import picture as pictures  # noqa: PLC0415  (the same)
         from services.backtest.reproduce import reproduce as rows  # noqa: PLC0415  (the same)

@@ -11,7 +11,7 @@ import typer
 
 from services.trader.backtest_options import (
     BacktestOptions,
-    plain_errors,
+    in_plain_words,
     takes_backtest_options_but,
 )
 from services.trader.exit_codes import CommandError, ExitCode
@@ -70,7 +70,7 @@ def sweep(
     as_json: Annotated[bool, typer.Option("--json", help="Answer as JSON.")] = False,
 ) -> ExitCode:
     """The backtest over every combination of settings: a Parquet file and a heatmap."""
-    with plain_errors():
+    with in_plain_words():
         picture = out.with_suffix(".svg")
         _refuse_to_overwrite(out, picture, force=force)
         chosen_engine = _engine(engine, scheduler)

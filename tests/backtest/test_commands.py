@@ -7,9 +7,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 from typer.testing import CliRunner
 
+from services.backtest import compiled_path
+from services.backtest.compiled_path import run_compiled
+from services.backtest.history import History
+from services.backtest.options import Options
+from services.backtest.result import Result
 from services.sim_tws.market.sessions import Sessions
 from services.trader import backtest_options
 from services.trader.app import app
@@ -41,8 +47,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ask(*arguments: str) -> tuple[int, str]:
+    """Exit code and what is said, but for what only a first start has to say."""
     result = CliRunner().invoke(app, list(arguments))
-    return result.exit_code, result.output
+    return result.exit_code, result.output.replace(f"{backtest_options.COMPILING}\n", "")
 
 
 def answer(data: Path, *arguments: str) -> dict[str, Any]:
@@ -235,6 +242,29 @@ def test_an_invented_market_has_daily_bars_only() -> None:
 
     assert code == 2
     assert "daily bars only" in output
+
+
+def test_a_start_that_compiles_says_so_once_beside_its_answer(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiling_anew(history: History, options: Options) -> Result:
+        for function in (lambda: 1, lambda: 2):
+            compiled: Any = numba.njit(function)
+            compiled()
+        return run_compiled(history, options)
+
+    monkeypatch.setattr(compiled_path, "run_compiled", compiling_anew)
+    result = CliRunner().invoke(app, ["backtest", "--data", str(data), *SHORT, "--json"])
+
+    assert result.stderr == f"{backtest_options.COMPILING}\n"
+    assert "metrics" in json.loads(result.stdout)
+
+
+def test_a_start_that_finds_its_code_on_disk_says_nothing_beside_its_answer(data: Path) -> None:
+    for _ in range(2):
+        result = CliRunner().invoke(app, ["backtest", "--data", str(data), *SHORT, "--json"])
+
+    assert result.stderr == ""
 
 
 def test_without_any_data_the_command_says_what_to_do(

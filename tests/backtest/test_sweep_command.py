@@ -10,6 +10,7 @@ from pyarrow import parquet as pq
 from typer.testing import CliRunner
 
 from services.trader.app import app
+from services.trader.backtest_options import COMPILING
 
 SMALL = [
     "sweep", "--synthetic", "3", "--history-slow-multiple", "1", "--fast", "10,25", "--slow",
@@ -19,7 +20,7 @@ SMALL = [
 
 def ask(*arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(app, list(arguments))
-    return result.exit_code, result.output
+    return result.exit_code, result.output.replace(f"{COMPILING}\n", "")
 
 
 def test_every_cell_is_written_and_the_best_stand_above_the_documents_own(tmp_path: Path) -> None:
