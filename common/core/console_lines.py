@@ -79,9 +79,22 @@ def averages(signal: Signal, settings: Settings) -> str:
     )
 
 
-def day_start(baseline: BaselineSet) -> str:
+def day_start(baseline: BaselineSet, before: DaySummary | None, settings: Settings) -> str:
+    """`before`: the last session that was summed up. A stop that is measured from the open knows
+    nothing of the night, so what a held one made is said where the day begins."""
     line = f"📅 Day Start Equity: {usd(baseline.baseline_usd)}"
-    return f"{line}\n   {baseline.labelled}" if baseline.labelled else line
+    if baseline.labelled:
+        line += f"\n   {baseline.labelled}"
+    if settings.stop.baseline != "open" or not baseline.shares:
+        return line
+    if before is None or before.day >= baseline.day or not before.shares or before.equity_usd <= 0:
+        return line
+    night_usd = baseline.baseline_usd - before.equity_usd
+    share = f"{night_usd / before.equity_usd:+.2%}"
+    return (
+        f"{line}\n   Overnight: {usd(night_usd)} ({share}) since the close of {before.day}; "
+        f"today's {settings.stop.loss_fraction * 100:g}% comes on top"
+    )
 
 
 def go_no_go(check: GoNoGo) -> str:

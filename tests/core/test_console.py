@@ -37,7 +37,7 @@ from common.messages import (
     TestAlert,
     Tick,
 )
-from common.settings import Account, Alerts, Settings
+from common.settings import Account, Alerts, Settings, Stop
 from tests.playbook import Script, instant, of
 
 DAY = date(2025, 6, 2)
@@ -69,9 +69,9 @@ RESTING_LINE = (
 )
 
 
-def baseline(day: date = DAY, labelled: str = "") -> BaselineSet:
+def baseline(day: date = DAY, labelled: str = "", shares: int = 0) -> BaselineSet:
     return BaselineSet(
-        day=day, baseline_usd=1_001_295.25, shares=0, price_usd=408.0, source="open",
+        day=day, baseline_usd=1_001_295.25, shares=shares, price_usd=408.0, source="open",
         labelled=labelled,
     )  # fmt: skip
 
@@ -286,6 +286,25 @@ def test_the_readiness_line_says_of_each_thing_ok_or_its_reason(play: Play) -> N
 def test_averages_and_baseline_wait_for_the_connection(play: Play) -> None:
     assert play.lines(SIGNAL, baseline()) == []
     assert len(play.lines(LINK)) == 5
+
+
+def test_what_a_held_night_made_is_said_where_the_day_begins_as_the_stop_comes_on_top(
+    play: Play,
+) -> None:
+    play.lines(LINK, SIGNAL, baseline(), summary())
+    assert play.lines(baseline(date(2025, 6, 3), shares=7355)) == [
+        "📅 Day Start Equity: $1,001,295.25",
+        "   Overnight: $1,295.25 (+0.13%) since the close of 2025-06-02; today's 2% comes on top",
+    ]
+
+
+def test_a_night_that_was_not_held_or_that_the_stop_counts_is_no_line(play: Play) -> None:
+    play.lines(LINK, SIGNAL, baseline(), summary())
+    assert len(play.lines(baseline(date(2025, 6, 3), shares=0))) == 1
+
+    counted = Play(Settings(stop=Stop(baseline="previous_close")))
+    counted.lines(LINK, SIGNAL, baseline(), summary())
+    assert len(counted.lines(baseline(date(2025, 6, 3), shares=7355))) == 1
 
 
 def test_what_stands_is_said_once_and_again_only_when_it_changes(play: Play) -> None:
