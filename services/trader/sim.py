@@ -38,7 +38,7 @@ def ask(run_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise CommandError(ExitCode.NO, f"the simulated TWS answered nonsense: {error}") from error
     if not answer.get("ok", True):
-        raise CommandError(ExitCode.NO, str(answer.get("error", "refused without a reason")))
+        raise CommandError(ExitCode.USAGE, str(answer.get("error", "refused without a reason")))
     return dict(answer)
 
 

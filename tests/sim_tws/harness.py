@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -105,7 +105,11 @@ class SimThread:
         async def run() -> Answer:
             return act()
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(DEADLINE_S)
+        return self.done(run())
+
+    def done(self, coroutine: Coroutine[Any, Any, Answer]) -> Answer:
+        """The same for what takes turns with the server."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(DEADLINE_S)
 
     def fault(self, name: str, **args: object) -> None:
         self.do(lambda: faults.inject(self.server, name, args))

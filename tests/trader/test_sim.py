@@ -13,6 +13,7 @@ from rich.console import Console
 from services.sim_tws import control
 from services.sim_tws.market.synthetic import synthetic
 from services.trader import sim
+from services.trader.exit_codes import CommandError, ExitCode
 from tests.sim_tws.harness import SimThread, running
 
 
@@ -54,3 +55,25 @@ def test_lists_stand_one_item_a_line_by_name(tws: SimThread) -> None:
 
     assert "switches     read_only=true" in lines
     assert not any("{" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["no-such-fault"], "no-such-fault"),
+        (["wild-print", "percent=much"], "percent"),
+        (["wild-print", "percent"], "name=value"),
+    ],
+)
+def test_words_that_mean_nothing_are_bad_usage_and_named(
+    tws: SimThread, tmp_path: Path, words: list[str], said: str
+) -> None:
+    path = tmp_path / sim.SOCKET_NAME
+    listener = tws.done(control.listen(tws.server, path))
+    fault, *given = words
+
+    with pytest.raises(CommandError, match=said) as refused:
+        sim.ask(tmp_path, {"fault": fault, "args": sim.arguments(given)})
+
+    assert refused.value.code == ExitCode.USAGE
+    tws.do(listener.close)
