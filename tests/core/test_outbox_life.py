@@ -63,6 +63,8 @@ STAGES: dict[str, list[Act]] = {
     "FILLED": [report("Filled", 1000)],
 }
 EVENTS: dict[str, Act] = {
+    "PendingSubmit": report("PendingSubmit"),
+    "ApiCancelled": report("ApiCancelled"),
     "PreSubmitted": report("PreSubmitted"),
     "Submitted": report("Submitted"),
     "PendingCancel": report("PendingCancel"),
@@ -88,6 +90,7 @@ EVENTS: dict[str, Act] = {
 }
 # stage -> event -> what the order is then; events not listed leave it as it was
 AS_REPORTED = {
+    "PendingSubmit": "PendingSubmit", "ApiCancelled": "ApiCancelled",
     "PreSubmitted": "PreSubmitted", "Submitted": "Submitted", "PendingCancel": "PendingCancel",
     "Cancelled": "Cancelled", "Filled": "Filled", "Inactive": "Inactive",
     "fill 400": "Submitted", "fill 1000": "Filled",
@@ -99,6 +102,7 @@ TABLE: dict[str, dict[str, str]] = {
     "WORKING": AS_REPORTED,
     "INACTIVE": AS_REPORTED,
     "REJECTED": {
+        "PendingSubmit": "PendingSubmit",
         "PreSubmitted": "PreSubmitted", "Submitted": "Submitted", "PendingCancel": "PendingCancel",
         "Filled": "Filled", "fill 400": "Submitted", "fill 1000": "Filled",
     },

@@ -15,6 +15,8 @@ from tests.oracle.facts import (
 )
 
 CASH_KEYS = frozenset({"TotalCashBalance", "TotalCashValue"})
+PART_MIN = 1e-6
+"""A smaller part of a share is an error of rounding."""
 
 
 class Ledger:
@@ -73,12 +75,14 @@ class Ledger:
             self.published_shares = self.shares
 
     def position_said(self, said: PositionSaid) -> None:
-        """A position that was there before the first order is part of the opening."""
+        """A position that was there before the first order is part of the opening. Part of a share
+        beside whole ones is nobody's: no order can sell it."""
         if said.symbol != self.symbol:
             return
+        whole = float(math.floor(said.shares + PART_MIN))
         if self.published_shares is None and not self.executions:
-            self.shares = said.shares
-        self.published_shares = said.shares
+            self.shares = whole
+        self.published_shares = whole
 
     def money_moved(self, moved: MoneyMoved) -> None:
         self.opening_cash_usd += moved.amount_usd

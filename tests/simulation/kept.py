@@ -17,5 +17,7 @@ KEPT: dict[int, str] = {
     201136: "an exit in a dialog of TWS answers a breach though no book lists it: the judge",
     32: "an exit was refused and paged a moment before the breach was one to the judge: the judge",
     1778: "an order of others that another fault took never rested anywhere: the harness",
+    400115: "part of a share, which no execution explains, was a difference: the judge",
+    400198: "an order of others was looked for by a permId that nobody had told: the harness",
 }
 """The seed, and what it found: in the system, or in its judge."""

@@ -19,6 +19,7 @@ from tests.simulation.login_faults import LOGINS
 from tests.simulation.machine_faults import MACHINE
 from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
+from tests.simulation.order_faults import ODD
 from tests.simulation.others_faults import OTHERS
 from tests.simulation.process import Process
 from tests.simulation.question_faults import QUESTIONS
@@ -53,6 +54,7 @@ LATER = {
     "dialogs": Later(DIALOGS, 0.1),
     "others": Later(OTHERS, 0.12),
     "logins": Later(LOGINS, 0.06),
+    "odd": Later(ODD, 0.12),
 }
 FAULTS = FIRST | {name: fault for later in LATER.values() for name, fault in later.faults.items()}
 

@@ -36,7 +36,7 @@ def order_of_others(nemesis: Nemesis) -> Harm:
     shares = chance.randint(1, held // 2) if sells else chance.choice((1, 50, 300))
     ticket = Ticket("SELL" if sells else "BUY", float(shares), "LMT", limit_usd=limit_usd)
     order = tws.broker.place_own(ticket)
-    if order not in tws.broker.books.live() and not order.filled:
+    if order.deactivated or (order not in tws.broker.books.live() and not order.filled):
         return NOTHING  # another fault, still in force, took it
     if chance.random() < 0.5:
         order.client_id, order.order_id = OTHER_CLIENT, 1_000 + order.perm_id % 1_000
@@ -75,8 +75,12 @@ def _must_be_forgotten(nemesis: Nemesis, order: Order) -> None:
 
 
 def _believed(nemesis: Nemesis, order: Order) -> bool:
+    """By its permId, or what it is known by until it is told."""
     gateway: Any = nemesis.world.processes[topology.GATEWAY].engine.state
-    return f"{order.perm_id}" in gateway.foreign
+    if order.order_id and f"{order.client_id}/{order.order_id}" in gateway.foreign:
+        return True
+    nameless = not (order.order_id or order.told_perm_id)
+    return f"{order.perm_id}" in gateway.foreign or (nameless and "nameless 0" in gateway.foreign)
 
 
 OTHERS = {"order of others": Fault(1, order_of_others)}

@@ -16,6 +16,9 @@ from common.messages import Message
 from common.tws import messages as tws
 from common.tws.link_messages import TwsError
 from common.tws.market_messages import ASK, BID, HALTED, LAST, OPEN
+from common.tws.orders import held as whole_shares
+from common.tws.orders import part as part_of
+from common.tws.orders import pnl_report
 from services.sim_tws.account import Account
 from services.sim_tws.announcer import Announcer
 from services.sim_tws.broker import Broker
@@ -63,11 +66,11 @@ class Truth:
         if held < 0:
             self.broken.append(f"short by {-held:g} after {fill.exec_id}")
         if fill.side > 0 and fill.order_ref:
-            first = held <= fill.shares or self._bought_by in {"", fill.order_ref}
+            first = held < fill.shares + 1 or self._bought_by in {"", fill.order_ref}
             if not first:
                 self.broken.append(f"{fill.order_ref} buys on top of {self._bought_by}")
             self._bought_by = fill.order_ref
-        if held <= 0:
+        if held < 1:  # part of a share is nobody's
             self._bought_by = ""
 
 
@@ -256,7 +259,7 @@ class SimTws:
         today = new_york_date(self.market_ns)
         return tuple(
             tws.CompletedOrder(
-                perm_id=order.perm_id, order_ref=order.ticket.order_ref,
+                perm_id=order.told_perm_id, order_ref=order.ticket.order_ref,
                 account=order.ticket.account, symbol="SMH", action=_action(order),
                 status=order.status, filled=int(order.filled), reason=order.completed_reason,
             )
@@ -273,7 +276,8 @@ class SimTws:
         if not (held.shares or held.traded_usd):
             return []
         average_usd = round(held.average_usd, 6)
-        return [tws.PositionReport(self.account_id, "SMH", int(held.shares), average_usd)]
+        whole, part = whole_shares(held.shares), part_of(held.shares)
+        return [tws.PositionReport(self.account_id, "SMH", whole, average_usd, part)]
 
     def subscribe_account(self, pipe: Pipe) -> None:
         self._accounts_told[pipe.client_id] = rows = self.account_rows()
@@ -307,7 +311,7 @@ class SimTws:
         trading = "PMRGN" if account.margin_kind == "portfolio" else "STKMRGN"
         rows += [("AccountReady", "true", ""), ("TradingType-S", trading, "")]
         holdings = tuple(
-            tws.Holding("SMH", "STK", int(item.shares), item.price_usd, 0.0,
+            tws.Holding("SMH", "STK", whole_shares(item.shares), item.price_usd, 0.0,
                         round(item.average_usd, 6))
             for item in value.holdings
         )  # fmt: skip
@@ -354,13 +358,10 @@ class SimTws:
                 continue
             self._pnl_told[client_id] = self.market_ns
             usd = self.tape.mark(self.market_ns)
-            pipe.tell(
-                tws.PnlReport(
-                    shares=int(held.shares), value_usd=round(held.shares * usd, 4),
-                    unrealized_usd=round(held.unrealized_usd(usd), 4),
-                    daily_usd=round(held.daily_usd(usd), 4),
-                )
-            )  # fmt: skip
+            reckoned = (held.daily_usd(usd), held.unrealized_usd(usd), held.shares * usd)
+            report = pnl_report(held.shares, *(round(amount, 4) for amount in reckoned))
+            if report is not None:
+                pipe.tell(report)
 
     def _publish_prices(self, client_id: int, after_ns: int, moves: dict[str, list[Tick]]) -> None:
         pipe = self.live(client_id)
@@ -420,7 +421,7 @@ def _action(order: Order) -> Any:
 
 def open_order(order: Order) -> tws.OpenOrder:
     return tws.OpenOrder(
-        order_id=order.order_id, client_id=order.client_id, perm_id=order.perm_id,
+        order_id=order.order_id, client_id=order.client_id, perm_id=order.told_perm_id,
         order_ref=order.ticket.order_ref, account=order.ticket.account, symbol="SMH",
         action=_action(order), shares=int(order.quantity), status=order.status,
     )  # fmt: skip
@@ -428,7 +429,7 @@ def open_order(order: Order) -> tws.OpenOrder:
 
 def order_status(order: Order, status: str = "") -> tws.StatusReport:
     return tws.StatusReport(
-        order_id=order.order_id, client_id=order.client_id, perm_id=order.perm_id,
+        order_id=order.order_id, client_id=order.client_id, perm_id=order.told_perm_id,
         status=status or order.status, filled=int(order.filled), remaining=int(order.remaining),
         average_usd=round(order.average_usd, 8), why_held=order.why_held,
     )  # fmt: skip

@@ -73,7 +73,7 @@ class Witness:
             case tws.CommissionCharged():
                 self.note(f.Charged(*head, message.exec_id, message.commission_usd))
             case tws.PositionReport():
-                shares = float(message.shares)
+                shares = message.shares + message.part
                 self.note(f.PositionSaid(*head, message.account, message.symbol, shares))
             case tws.PnlReport():
                 self.note(f.PnlSaid(*head, float(message.shares), message.value_usd))
