@@ -10,11 +10,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import date
 
-from services.backtest.history import History
+from services.backtest.history import RATES_AGE_MAX_DAYS, History
 from services.backtest.options import Options, OptionsError
 
-RATES_AGE_MAX_DAYS = 45
-"""A mean is dated by its month's first day and used to the month's end."""
 DAYS_NAMED = 3
 
 
@@ -54,8 +52,22 @@ def require_an_entry(history: History, options: Options) -> None:
 
 def caveats(history: History, options: Options, days: Sequence[date]) -> list[str]:
     """What must be known beside the figures of a run over `days`."""
-    return [*waiting(history, options, days[0]), *vix_gaps(history, options, days),
-            *rates_gap(history, options, days[-1])]  # fmt: skip
+    return [*untradable_exit(options), *waiting(history, options, days[0]),
+            *vix_gaps(history, options, days), *rates_gap(history, options, days[-1])]  # fmt: skip
+
+
+def untradable_exit(options: Options) -> Iterator[str]:
+    """That a bear signal sold where the live system does not, or where nobody can."""
+    if options.bear_exit == "close":
+        yield (
+            "Not tradable: with --bear-exit close a bear signal sells at the very close that "
+            "turned it, which is known only when the market is shut."
+        )
+    elif options.bear_exit == "next_close":
+        yield (
+            "Not what trades: with --bear-exit next_close a bear signal sells a session late, at "
+            "the close; the live system sells at the next open."
+        )
 
 
 def waiting(history: History, options: Options, begin: date) -> Iterator[str]:

@@ -24,6 +24,8 @@ from services.sim_tws.market.data_files import DailyRow, Refuse
 from services.sim_tws.market.interface import SMH, VIX
 from services.sim_tws.market.sessions import Sessions
 
+DAYS_NAMED = 3
+
 
 class Coverage(Struct, frozen=True):
     """One file: its rows that are sound, the days they span, and what a person should know."""
@@ -91,9 +93,13 @@ def _vix_note(smh: Sequence[DailyRow], vix: Sequence[DailyRow], sessions: Sessio
     without = [session.date for session in sessions.all if session.date not in have]
     if not without:
         return "a level for every SMH session"
-    few = ", ".join(str(day) for day in without[:3])
-    more = f" and {len(without) - 3} more" if len(without) > 3 else ""
-    return f"no level on {few}{more}: the last known one counts there"
+    return f"no level on {_few(without)}: the last known one counts there"
+
+
+def _few(days: Sequence[date]) -> str:
+    """The first of them by name, the others by number."""
+    more = f" and {len(days) - DAYS_NAMED} more" if len(days) > DAYS_NAMED else ""
+    return ", ".join(str(day) for day in days[:DAYS_NAMED]) + more
 
 
 def _bars(
@@ -104,15 +110,19 @@ def _bars(
     daily: Sequence[DailyRow],
     refuse: Refuse,
 ) -> Coverage:
+    file = history.intraday_file(symbol, kind)
+    if not daily:  # every bar would be refused, for the one reason that is said already
+        return Coverage(file, 0, None, None, "not read: no daily row can be used")
     found = history.read_bars(data_dir, symbol, kind, sessions, daily, refuse)
-    whole = 0
+    partial = []
     for day, bars in found.items():
         session = sessions.on(day)
-        whole += session is not None and history.is_whole(bars, session)
+        if session is None or not history.is_whole(bars, session):
+            partial.append(day)
     first, last = min(found, default=None), max(found, default=None)
-    note = f"{whole} of {len(found)} sessions whole"
+    note = f"{len(found) - len(partial)} of {len(found)} sessions whole"
+    note += f", not {_few(partial)}" if partial else ""
     if first and last:
         without = len(sessions.part(first, last).all) - len(found)
         note += f"; {without} between them have no bars" if without else ""
-    file, rows = history.intraday_file(symbol, kind), sum(map(len, found.values()))
-    return Coverage(file, rows, first, last, note)
+    return Coverage(file, sum(map(len, found.values())), first, last, note)

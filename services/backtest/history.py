@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 from common.clock import SECOND_NS
@@ -34,6 +35,8 @@ COVERAGE_MIN = 0.95
 # Adjusted closes lie at or below the closes; they are rounded.
 ADJUSTED_ABOVE_MAX = 1.001
 RATE_PCT_MIN = -100.0
+RATES_AGE_MAX_DAYS = 45
+"""A mean is dated by its month's first day and used to the month's end."""
 NO_DAY = date(2000, 1, 3)  # stands for the range of a folder without a single row
 
 
@@ -174,7 +177,13 @@ def read_bars(
 
 
 def read_rates(path: Path, refuse: Refuse = at_once) -> list[Cell]:
-    return data_files.read_column(path, "rate", RATE_PCT_MIN, refuse=refuse)
+    """Percent a year; a rate that would stand for longer than a month is a hole."""
+    cells = data_files.read_column(path, "rate", RATE_PCT_MIN, refuse=refuse)
+    for before, cell in pairwise(cells):
+        if (cell.date - before.date).days > RATES_AGE_MAX_DAYS:
+            reason = f"no rate between {before.date} and {cell.date}: each month needs one"
+            refuse(MarketDataError(f"{path.name}, row {cell.row}: {reason}"))
+    return cells
 
 
 def is_whole(bars: Sequence[PriceBar], session: SessionTimes) -> bool:

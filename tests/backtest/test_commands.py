@@ -100,6 +100,18 @@ def test_the_first_possible_entry_is_said_where_it_is_not_the_first_day(data: Pa
     assert note in ask("backtest", "--data", str(data), *SHORT)[1]
 
 
+@pytest.mark.parametrize(
+    ("where", "mark"), [("close", "Not tradable"), ("next_close", "Not what trades")]
+)
+def test_a_bear_exit_that_is_not_the_live_one_is_marked(data: Path, where: str, mark: str) -> None:
+    asked = ("--gross", "--from", "2024-01-12", "--bear-exit", where)
+
+    (note,) = answer(data, *asked)["notes"]
+
+    assert note.startswith(f"{mark}: with --bear-exit {where} ")
+    assert mark in ask("backtest", "--data", str(data), *SHORT, *asked)[1]
+
+
 @pytest.mark.parametrize("command", [["backtest"], ["backtest", "--lookahead-check"], ["report"]])
 def test_too_little_history_for_a_single_entry_is_refused(data: Path, command: list[str]) -> None:
     code, output = ask(*command, "--data", str(data), "--fast", "3", "--slow", "30")

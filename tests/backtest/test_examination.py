@@ -115,8 +115,23 @@ def test_coverage_tells_rows_span_and_what_is_missing(tmp_path: Path) -> None:
     assert covered["VIX_daily.csv"].note == (
         "no level on 2025-12-04: the last known one counts there"
     )
-    assert covered["SMH_5min.csv"].note == "1 of 2 sessions whole; 1 between them have no bars"
+    assert covered["SMH_5min.csv"].note == (
+        "1 of 2 sessions whole, not 2025-11-19; 1 between them have no bars"
+    )
     assert found.unused == ("SOXX_daily.csv",)
+
+
+def test_daily_rows_that_cannot_be_read_are_one_problem_not_one_for_each_bar(
+    tmp_path: Path,
+) -> None:
+    bars = intraday_lines(sessions()[0], 300, 100.0)
+    write_folder(tmp_path, SMH_daily=["date,open,high,close,volume"], SMH_5min=bars)
+
+    found = examine(tmp_path)
+
+    (problem,) = found.problems
+    assert problem.startswith("SMH_daily.csv, row 1: needs one column 'low'")
+    assert "SMH_5min.csv" not in found.unused, "it is read as soon as the daily rows are"
 
 
 def test_an_empty_folder_is_told_which_files_are_missing(tmp_path: Path) -> None:

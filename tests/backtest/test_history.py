@@ -51,6 +51,13 @@ def test_rows_of_days_without_a_session_are_refused_not_joined(folder: Path) -> 
         load(folder)
 
 
+def test_an_empty_file_is_called_empty(folder: Path) -> None:
+    (folder / "SMH_daily.csv").write_text("", encoding="utf-8")
+
+    with pytest.raises(HistoryError, match=r"SMH_daily.csv, row 1: the file is empty; it needs"):
+        load(folder)
+
+
 @pytest.mark.parametrize(
     ("row", "line", "reason"),
     [
@@ -126,7 +133,11 @@ def test_daily_rates_take_over_from_the_monthly_ones(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("line", "reason"),
-    [("2024-05-02,x", "row 3: rate 'x' is not a number"), ("2024-04-01,5", "row 3: date .* after")],
+    [
+        ("2024-05-02,x", "row 3: rate 'x' is not a number"),
+        ("2024-04-01,5", "row 3: date .* after"),
+        ("2024-07-01,5", "row 3: no rate between 2024-05-01 and 2024-07-01"),
+    ],
 )
 def test_unusable_rates_are_refused_with_file_row_and_reason(
     folder: Path, line: str, reason: str

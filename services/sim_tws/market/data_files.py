@@ -326,6 +326,9 @@ def _rows(
     reader = csv.reader(text.splitlines())
     try:
         header = [name.strip() for name in next(reader, [])]
+        if not header:
+            refuse(_refused(path, 1, f"the file is empty; it needs {','.join((key, *others))}"))
+            return
         for wanted in (key, *others):
             if header.count(wanted) != 1:
                 reason = f"needs one column '{wanted}', has {','.join(header)}"
