@@ -316,6 +316,7 @@ class World:
         """What the run is worth: counted over many, it shows that they are not dull."""
         counts = Counter(f"{sent.order.purpose} orders sent" for sent in self.sent)
         counts["sessions"] = len(self.market.sessions)
+        counts["splits"] = int(self.market.split is not None)
         counts["executions"] = len(self.tws.truth.exec_ids)
         counts["breaches of the stop"] = len(self.stop_host_ns)
         counts["process starts"] = sum(process.lives for process in self.processes.values())
