@@ -27,7 +27,7 @@ def market(seed: int, bars: Bars = "daily") -> History:
         sessions=tuple(session for session in sessions if session is not None),
         smh=tuple(smh),
         vix=Quotation(tuple(row.date for row in vix), tuple(row.close for row in vix)),
-        rates=Quotation((smh[0].date,), (RATE_PCT,)),
+        rates=Quotation((smh[0].date, smh[-1].date), (RATE_PCT, RATE_PCT)),
     )
 
 

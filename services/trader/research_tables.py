@@ -14,6 +14,7 @@ from services.backtest.lookahead import Lookahead
 from services.backtest.metrics import Metrics, metrics
 from services.backtest.reproduce import Reproduction
 from services.backtest.result import Result
+from services.trader.figure_table import FigureTable, Row
 
 HEADINGS = {
     "cagr_pct": "CAGR %",
@@ -92,16 +93,16 @@ def reproduction_as_json(reproduction: Reproduction) -> dict[str, Any]:
 
 def reproduction_on_screen(reproduction: Reproduction) -> RenderableType:
     """One table by period, the comparison with the published figures, the paragraph."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("rules")
-    for name in Metrics._fields:
-        table.add_column(HEADINGS[name], justify="right")
+    rows: list[Row] = []
     period = ""
     for row in reproduction.rows:
         if row.period != period:
             period = row.period
-            table.add_row(Text(period, style="bold"), style="dim")
-        table.add_row(row.name, *(figure_text(name, value) for name, value in row.figures.items()))
+            rows.append(Row([period], style="bold"))
+        figures = [figure_text(name, value) for name, value in row.figures.items()]
+        rows.append(Row([row.name, *figures]))
+    headings = ["rules", *(HEADINGS[name] for name in Metrics._fields)]
+    table = FigureTable(headings, rows, named=True)
     compared = Table.grid(padding=(0, 2))
     for line in reproduction.compared:
         verdict = "reproduced" if line.reproduced else "not reproduced"
@@ -133,17 +134,16 @@ def _bars(result: Result) -> str:
     return f"{BARS_WORDS[kind]} on {len(fine)} days from {fine[0]} to {fine[-1]}, else daily"
 
 
-def _trades(result: Result) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("entered", "at", "shares", "leverage", "left", "at", "why", "profit USD"):
-        table.add_column(heading, justify="right" if heading != "why" else "left")
+def _trades(result: Result) -> FigureTable:
+    headings = ("entered", "at", "shares", "leverage", "left", "at", "why", "profit USD")
+    rows: list[Row] = []
     for trade in result.trades[-TRADES_SHOWN:]:
         left = (str(trade.exit_day), f"{trade.exit_usd:.2f}") if trade.exit_day else ("held", "")
-        table.add_row(
+        rows.append(Row([
             str(trade.entry_day), f"{trade.entry_usd:.2f}", f"{trade.shares:,.0f}",
             f"{trade.leverage:.2f}", *left, trade.reason, f"{trade.profit_usd:,.2f}",
-        )  # fmt: skip
-    return table
+        ]))  # fmt: skip
+    return FigureTable(headings, rows, named=False)
 
 
 def figure_text(name: str, value: float | None) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from services.backtest.metrics import Metrics
 from services.backtest.sweep.grid import AXES, Grid, document, shown
 from services.backtest.sweep.outcome import Outcome
 from services.backtest.sweep.ranking import SHARES, Ranking, sentence
+from services.trader.figure_table import FigureTable, Row
 from services.trader.research_tables import HEADINGS, figure_text, noted
 
 BEST_SHOWN = 5
@@ -58,15 +58,15 @@ def on_screen(
     outcome: Outcome, ranking: Ranking, files: Iterable[Path], notes: Sequence[str]
 ) -> RenderableType:
     """The best cells with the document's own below, and what they are worth."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for axis in reversed(AXES):
-        table.add_column(AXIS_HEADINGS[axis], justify="right")
-    for figure in Metrics._fields:
-        table.add_column(HEADINGS[figure], justify="right")
-    for cell in ranking.cells[:BEST_SHOWN]:
-        table.add_row(*_row(outcome.grid, _places(outcome, cell), outcome.metrics(cell)))
+    headings = [AXIS_HEADINGS[axis] for axis in reversed(AXES)]
+    headings += [HEADINGS[figure] for figure in Metrics._fields]
+    rows = [
+        Row(_row(outcome.grid, _places(outcome, cell), outcome.metrics(cell)))
+        for cell in ranking.cells[:BEST_SHOWN]
+    ]
     own = document(outcome.grid.base)
-    table.add_row(*_row(own, (0,) * len(AXES), outcome.own), style="bold")
+    rows.append(Row(_row(own, (0,) * len(AXES), outcome.own), style="bold"))
+    table = FigureTable(headings, rows, named=False)
     title = f"{len(outcome.grid):,} cells, {outcome.first} to {outcome.last}"
     order = f"best {BEST_SHOWN} by {HEADINGS[ranking.figure]}; last line: the document's own"
     says = sentence(ranking, HEADINGS[ranking.figure])

@@ -249,6 +249,12 @@ def test_the_help_names_the_folder_that_is_taken_by_default() -> None:
     assert "default:../shared/data" in "".join(output.replace("│", "").split())
 
 
+def test_nothing_is_said_to_be_missing_that_an_invented_market_needs() -> None:
+    _, output = ask("backtest", "--synthetic", "3", "--from", "2021-01-04", "--json")
+
+    assert json.loads(output)["notes"] == []
+
+
 def test_an_invented_market_has_daily_bars_only() -> None:
     code, output = ask("backtest", "--synthetic", "1", "--bars", "5min")
 
