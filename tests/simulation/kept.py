@@ -19,5 +19,6 @@ KEPT: dict[int, str] = {
     1778: "an order of others that another fault took never rested anywhere: the harness",
     400115: "part of a share, which no execution explains, was a difference: the judge",
     400198: "an order of others was looked for by a permId that nobody had told: the harness",
+    520937: "a login as another user while a restart had left the old one connected: the harness",
 }
 """The seed, and what it found: in the system, or in its judge."""

@@ -36,6 +36,8 @@ def other_login(nemesis: Nemesis) -> Harm:
     drop(nemesis, "TWS was closed", (ORDERS_CLIENT, DATA_CLIENT))
 
     def arrive() -> None:
+        # a restart of TWS that ended meanwhile has opened the port
+        drop(nemesis, "TWS was closed", (ORDERS_CLIENT, DATA_CLIENT))
         world.note(f"--- TWS has {OTHER_ACCOUNT}, which holds {shares}")
         tws.log_in(other)
         tws.port_open = True
@@ -50,6 +52,7 @@ def other_login(nemesis: Nemesis) -> Harm:
         nemesis.lasts("other login", chance.uniform(*RESTART_S), come_home)
 
     def come_home() -> None:
+        drop(nemesis, "TWS was closed", (ORDERS_CLIENT, DATA_CLIENT))
         tws.log_in(None)
         roll_ids_back(nemesis)
         tws.port_open = True

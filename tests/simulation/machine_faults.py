@@ -173,6 +173,21 @@ def bus_loses(nemesis: Nemesis) -> Harm:
     return nemesis.chance.uniform(0.5, 6), end
 
 
+def bus_repeats(nemesis: Nemesis) -> Harm:
+    """Frames come a second time, after newer ones."""
+    links = list(nemesis.world.bus.links.values())
+    share = nemesis.chance.choice((0.1, 0.5, 1.0))
+    for link in links:
+        link.again = share
+
+    def end() -> None:
+        for link in links:
+            link.again = 0.0
+
+    return nemesis.chance.uniform(2, 20), end
+
+
+REPEATS = {"bus repeats": Fault(1, bus_repeats)}
 MACHINE: dict[str, Fault] = {
     "kill": Fault(12, kill),
     "kill_at_a_point": Fault(22, kill_at_a_point),

@@ -16,7 +16,7 @@ from common.clock import MINUTE_NS, SECOND_NS
 from tests.simulation.dialog_faults import DIALOGS
 from tests.simulation.fault import STANDING, Fault
 from tests.simulation.login_faults import LOGINS
-from tests.simulation.machine_faults import MACHINE
+from tests.simulation.machine_faults import MACHINE, REPEATS
 from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
 from tests.simulation.order_faults import ODD
@@ -55,6 +55,7 @@ LATER = {
     "others": Later(OTHERS, 0.12),
     "logins": Later(LOGINS, 0.06),
     "odd": Later(ODD, 0.12),
+    "repetitions": Later(REPEATS, 0.05),
 }
 FAULTS = FIRST | {name: fault for later in LATER.values() for name, fault in later.faults.items()}
 

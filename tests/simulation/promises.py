@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 IN_DOUBT = ("SENDING", "UNKNOWN")
 CLOCK_FAULTS = re.compile(
-    r"outside the entry window|^resting stop \d+ outside the session|^exit \d+ without a breach"
+    r"outside the entry window|^(resting stop|exit) \d+ outside the session"
+    r"|^exit \d+ without a breach"
 )
 """What a clock that is set wrong may lead to before it is found out, a baseline from before the
 open among it."""
