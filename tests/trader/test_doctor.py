@@ -153,12 +153,6 @@ def test_an_alert_command_that_does_not_exist_is_a_fault() -> None:
     assert check.verdict == "fail"
 
 
-def test_the_simulated_tws_refuses_an_unknown_fault(simulated: SimulatedTws) -> None:
-    with pytest.raises(CommandError, match="no-such-fault") as refused:
-        simulated.fault("no-such-fault")
-    assert refused.value.code is ExitCode.NO
-
-
 def test_without_a_simulated_tws_the_fault_goes_nowhere(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="no simulated TWS listens") as refused:
         sim.ask(tmp_path, {"list": True})
