@@ -104,6 +104,7 @@ class State(Struct):
     data_seen: bool = False
     no_data: str = ""
     days: list[DaySummary] = field(default_factory=list)
+    """Of the journal, whichever start summed them up: a run that is continued is one run."""
     ended: RunEnded | None = None
     ended_host_ns: int = 0
     pages: dict[str, Page] = field(default_factory=dict)
@@ -137,7 +138,7 @@ def evolve(state: State, now: Now, message: Message) -> None:
             for pending in state.pending.values():
                 pending.due_ns = now.host_ns
         case RunBegan(run=run) if run != state.run:
-            state.run, state.shown, state.pending, state.days = run, {}, {}, []
+            state.run, state.shown, state.pending = run, {}, {}
             # At a start everything is missing for a moment.
             state.patient_until_ns = now.host_ns + PATIENCE_NS
             state.data_seen, state.no_data, state.linked = False, "", False
@@ -208,7 +209,7 @@ def _take_fact(state: State, now: Now, message: Message) -> None:
         case RiskState(shares=shares, resting_usd=resting_usd):
             state.shares, state.resting_usd = shares, resting_usd
         case DaySummary():
-            state.days.append(message)
+            state.days = [day for day in state.days if day.day != message.day] + [message]
         case RunEnded():
             state.ended, state.ended_host_ns = message, now.host_ns
         case _:

@@ -298,6 +298,17 @@ def test_what_a_held_night_made_is_said_where_the_day_begins_as_the_stop_comes_o
     ]
 
 
+def test_a_run_that_is_continued_counts_its_days_from_before_and_knows_the_night(
+    play: Play,
+) -> None:
+    play.lines(LINK, SIGNAL, baseline(), summary())
+    play.hear(RunBegan(run="run-2"))
+    tomorrow = date(2025, 6, 3)
+    assert play.lines(LINK, SIGNAL, baseline(tomorrow, shares=7355))[-1].startswith("   Overnight")
+    play.hear(summary(tomorrow), RunEnded(days=2))
+    assert play.tick() == [Outcome(refused="", days=(summary(), summary(tomorrow)))]
+
+
 def test_a_night_that_was_not_held_or_that_the_stop_counts_is_no_line(play: Play) -> None:
     play.lines(LINK, SIGNAL, baseline(), summary())
     assert len(play.lines(baseline(date(2025, 6, 3), shares=0))) == 1
