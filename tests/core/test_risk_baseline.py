@@ -6,6 +6,7 @@ import pytest
 
 from common.messages import (
     BaselineSet,
+    DataKind,
     DaySummary,
     EntryRefused,
     Equity,
@@ -207,3 +208,93 @@ def test_equity_is_baseline_plus_profit_of_smh() -> None:
     assert equity.stop_usd == pytest.approx(CASH_USD * 0.98)
     assert equity.stop_price_usd == pytest.approx(400 * (1 - 0.02 / 3), abs=1e-6)
     assert equity.armed
+
+
+def unpriced_day(kind: DataKind = "live", at: str = "09:29") -> RiskDay:
+    """A held position over an open of which the feed has no price to tell."""
+    day = RiskDay(at=at, held=7500, cash_usd=-2_000_000.0)
+    day.hear(day.feed(kind=kind))
+    return day
+
+
+@pytest.mark.parametrize("kind", ["delayed", "delayed_frozen"])
+def test_with_delayed_data_the_brokers_first_price_arms_the_stop_within_seconds_of_the_open(
+    kind: DataKind,
+) -> None:
+    day = unpriced_day(kind)
+    day.at("09:30")
+    for mark_usd in (401.0, 401.5, 402.0, 402.5, 403.0):
+        day.pnl(mark_usd, 1.0)
+    day.tick()
+    baseline = one(BaselineSet, day.all(BaselineSet))
+    assert (baseline.price_usd, baseline.labelled) == (403.0, "")  # after opening_print_wait_s
+    assert baseline.source == "the broker's first price"
+    day.forget()
+    day.hear(OpeningPrint(day=TUESDAY, price_usd=401.0, official=True))  # a quarter of an hour late
+    day.ticks(3)
+    assert not day.all(BaselineSet)
+    day.pnl(400.2, 1.0)
+    one(StopHit, day.pnl(400.2, 1.0))
+
+
+def test_live_data_is_given_a_minute_for_its_opening_price_before_the_brokers_own_serves() -> None:
+    day = unpriced_day()
+    day.at("09:30:05")
+    day.pnl(403.0)
+    day.at("09:31:19")
+    assert not day.all(BaselineSet)
+    day.at("09:31:20")
+    baseline = one(BaselineSet, day.all(BaselineSet))
+    assert (baseline.price_usd, baseline.source) == (403.0, "the broker's first price")
+    assert baseline.labelled == ""
+
+
+def test_where_even_the_profit_and_loss_is_silent_an_account_of_the_session_serves() -> None:
+    day = unpriced_day()
+    day.at("09:32")
+    day.mark_usd = 398.0
+    day.account()
+    day.at("09:33:14")
+    assert not day.all(BaselineSet)
+    day.at("09:33:15")
+    baseline = one(BaselineSet, day.all(BaselineSet))
+    assert baseline.price_usd == 400.0
+    assert baseline.labelled.startswith("no official open: stricter of previous close")
+
+
+def test_an_official_open_goes_before_the_brokers_own_price() -> None:
+    day = unpriced_day()
+    day.at("09:30:05")
+    day.pnl(403.0)
+    day.wait(30.0)
+    assert one(BaselineSet, day.open_at(401.0)).source == "open"
+
+
+def test_no_price_of_the_account_from_before_the_open_makes_a_baseline() -> None:
+    day = unpriced_day("delayed")
+    day.at("09:29:58")
+    day.pnl(403.0)
+    day.account()
+    day.at("09:30:04")
+    day.pnl(403.0)  # marks follow the first trades, not the clock
+    day.at("09:40")
+    assert not day.all(BaselineSet)
+
+
+def test_a_restart_keeps_the_brokers_first_price_of_the_session() -> None:
+    day = unpriced_day()
+    day.at("09:30:06")
+    day.pnl(403.0)
+    day.restart()
+    day.pnl(395.0, 80.0)
+    day.tick()
+    assert one(BaselineSet, day.all(BaselineSet)).price_usd == 403.0
+
+
+def test_a_price_told_of_another_share_count_makes_no_baseline() -> None:
+    day = unpriced_day("delayed")
+    day.at("09:30:06")
+    day.held = 15_000  # a split's count, told by the profit and loss before the account
+    day.pnl(200.0)
+    day.ticks(100)
+    assert not day.all(BaselineSet)

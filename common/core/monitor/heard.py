@@ -6,7 +6,7 @@ from datetime import date
 
 from common import settings as settings_file
 from common.clock import SECOND_NS
-from common.core.monitor import ledger, own_orders, resting
+from common.core.monitor import baseline, ledger, own_orders, resting
 from common.core.monitor.state import (
     Baseline,
     Day,
@@ -93,8 +93,10 @@ def evolve(state: State, now: Now, message: Message) -> None:
 
 def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0912, PLR0915  (one case a message: a table)
     match message:
-        case BrokerPnl():
+        case BrokerPnl(shares=shares, value_usd=value_usd):
             state.pnl = message
+            price_usd = value_usd / shares if shares > 0 else None
+            baseline.note_broker_price(state, now, shares, price_usd, message.heard_ns)
         case Session():
             _take_session(state, message)
         case OpeningPrint():
@@ -112,6 +114,8 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
             _take_link(state, message)
         case AccountSnapshot():
             ledger.take_account(state, now, message)
+            mark_usd, told_ns = message.mark_usd, message.refreshed_ns
+            baseline.note_broker_price(state, now, message.shares, mark_usd, told_ns)
         case OrderBook():
             state.book = message
         case HaltLatch():

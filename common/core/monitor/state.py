@@ -72,6 +72,14 @@ class Baseline(Struct):
     anchor_profit_usd: float = 0.0
 
 
+class BrokerPrice(Struct):
+    """The first price of SMH that the broker's own account told in a session, USD."""
+
+    day: date
+    price_usd: float
+    heard_ns: int
+
+
 class Booked(Struct):
     """A fill as it stands in the ledger, so that a repeat changes nothing and a correction does."""
 
@@ -149,6 +157,7 @@ class State(Struct):
     quote: Quote | None = None
     before_quote: Quote | None = None
     pnl: BrokerPnl | None = None
+    broker_open: BrokerPrice | None = None
     opening: OpeningPrint | None = None
     closing: DailyBar | None = None
     signal: Signal | None = None

@@ -1,4 +1,4 @@
-"""The daily stop: when the baseline is written, when a breach counts, when it is confirmed.
+"""The daily stop: by which price it is judged, when a breach counts, when it is confirmed.
 
 Equity for the stop = baseline + profit and loss of SMH since. One wild print fires nothing: a
 sample counts at once only when mid and last agree and the price did not jump; otherwise a second
@@ -16,11 +16,8 @@ from common.clock import SECOND_NS
 from common.core import rules
 from common.core.monitor.state import (
     PRICE_USD_MAX,
-    SPLIT_DAYS,
-    Baseline,
     State,
     equity_usd,
-    of_session,
     reference_price,
     shown_price,
     since_open_ns,
@@ -29,20 +26,15 @@ from common.core.monitor.state import (
 )
 from common.core.staleness import late_since
 from common.messages import (
-    BaselineSet,
     BreachCleared,
     BreachSuspected,
     Equity,
     Now,
-    Session,
     StopArmed,
     StopHit,
 )
 
 LAST_SECONDS_NS = 10 * SECOND_NS
-LATE_START_NS = 60 * SECOND_NS
-OF_THE_OPEN = ("open", "first price")
-RETAKEN = "taken again: the opening print of before was none of the session's"
 LEVERAGE_SHOWN_MAX = 1000.0  # of an account that is all but wiped out
 
 
@@ -52,83 +44,6 @@ class Sample(Struct, gc=False):
     ns: int
     mark_usd: float
     source: Literal["quote", "broker PnL"]
-
-
-def baseline_due(state: State, now: Now) -> BaselineSet | None:
-    """The session's baseline, once, when everything it is made of is there."""
-    session, account = state.session, state.account
-    choice = state.settings.stop.baseline
-    if session is None or account is None or since_open_ns(state, now, session) < 0:
-        return None
-    if account.shares != state.shares or state.shares < 0:
-        return None
-    if state.shares == 0 and not of_session(state, account):
-        return None  # nothing to protect, and its money may be another by now
-    base = state.baseline
-    if choice == "entry" and base is not None and state.shares > 0:
-        return None
-    if base is not None and base.day == session.day and not _of_before_the_open(state, base):
-        return None
-    if now.market_ns >= session.close_ns:
-        return None
-    return _baseline(state, now, session)
-
-
-def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
-    account, shares = state.account, state.shares
-    assert account is not None
-    assert shares is not None
-    price: float | None = None
-    source, labelled = "flat", ""
-    if shares > 0:
-        opening = state.opening
-        if state.settings.stop.baseline == "previous_close":
-            if state.closing is None or state.closing.day != session.previous_day:
-                return None
-            price, source = state.closing.close_usd, "previous close"
-        elif opening is not None and opening.day == session.day:
-            price = opening.price_usd
-            source = "open" if opening.official else "first price"
-            labelled = RETAKEN if opening.corrected else ""
-            if since_open_ns(state, now, session) > LATE_START_NS:
-                labelled = labelled or "rebuilt after a start in mid-session"
-                if not opening.official:
-                    price = _stricter(state, price)
-                    labelled = "no official open: stricter of previous close and now"
-        else:
-            return None
-        if _split_since(state, session, price):
-            return None  # the share count has yet to follow
-    equity = account.cash_usd + (shares * price if price is not None else 0.0)
-    cap = state.settings.account.capital_usd_max
-    return BaselineSet(
-        day=session.day,
-        baseline_usd=min(equity, cap) if cap > 0 else equity,
-        shares=shares,
-        price_usd=price,
-        source=source,
-        labelled=labelled,
-    )
-
-
-def _of_before_the_open(state: State, base: Baseline) -> bool:
-    """Measured from a price of before the open, and the feed has the session's own by now. Once
-    something was traded the baseline stays."""
-    opening = state.opening
-    traded = base.cash_flow_usd != 0 or base.shares != state.shares or base.recounted
-    return (
-        opening is not None
-        and opening.corrected
-        and opening.day == base.day
-        and base.source in OF_THE_OPEN
-        and not (base.retaken or traded or state.stop_fired)
-    )
-
-
-def _stricter(state: State, price: float) -> float:
-    """The higher of two prices: a higher baseline is the stricter stop."""
-    closing = state.closing
-    return max(price, closing.close_usd) if closing is not None else price
 
 
 def sample(state: State, now: Now) -> Sample | None:
@@ -179,15 +94,6 @@ def certain(state: State, seen: Sample) -> bool:
 def looks_like_split(state: State, mark_usd: float) -> bool:
     """A price that left the one before by a split's ratio, with a share count that did not."""
     return rules.price_looks_split(mark_usd, split_reference(state))
-
-
-def _split_since(state: State, session: Session, price: float) -> bool:
-    """The same for an opening price, as long as the last baseline is recent enough to tell and
-    its share count still holds."""
-    base = state.baseline
-    if base is None or base.recounted or (session.day - base.day).days > SPLIT_DAYS:
-        return False
-    return looks_like_split(state, price)
 
 
 def armed(state: State) -> bool:
