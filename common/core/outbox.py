@@ -232,7 +232,7 @@ def _due(state: State, now: Now) -> list[Message]:
 def _own_exit(state: State, now: Now) -> Message | None:
     """The guard's exit, under the limits that hold for every other; or the cancel of the stop at
     the broker that keeps it waiting."""
-    if state.session is None or not guard.watches(state.guard):
+    if state.session is None or not guard.watches(state.guard, state.settings):
         return None
     order = guard.due(state.guard, now, state.settings, state.session, _sight(state))
     if order is None or limits.refusal(state, now, order):

@@ -219,8 +219,8 @@ def _flattening(state: State, now: Now) -> str:
 
 
 def _start_usd(state: State, day: Day) -> float:
-    """The day's opening equity. Under `baseline = entry` a held position writes none at the open,
-    so it is the equity at the opening print."""
+    """The day's opening equity. Under `baseline = entry`, where the close before was not known when
+    the day began, the equity at the opening print."""
     if day.start_equity_usd or state.baseline is None:
         return day.start_equity_usd
     opening = state.opening

@@ -138,6 +138,8 @@ class Recording:
             stop_loss_fraction=settings.stop.loss_fraction,
             baseline=settings.stop.baseline,
             reentry=settings.entry.reentry_same_day,
+            # After hours there are no bars: the close is what such a sale comes nearest to.
+            bear_exit="close" if settings.exit.bear == "after_hours" else "next_open",
             interest=False,
             margin="regt" if clamped else "off",
             margin_buffer_fraction=settings.margin.buffer_fraction,

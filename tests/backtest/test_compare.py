@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from common import messages as m
 from common.clock import SECOND_NS
 from common.messages import Message, Now
+from common.settings import Exit
 from services.backtest.compare import Comparison, NothingToCompareError, compare
 from services.backtest.decisions import Said, by_day
 from services.backtest.event_path import run_sheet
@@ -70,11 +71,14 @@ def made_history(vix: float = 15.0) -> History:
 
 
 def recorded(
-    change: Change = lambda said: [said], vix: float = 15.0, live_vix: float | None = None
+    change: Change = lambda said: [said],
+    vix: float = 15.0,
+    live_vix: float | None = None,
+    bear: Literal["next_open", "after_hours"] = "next_open",
 ) -> tuple[Recording, list[Said]]:
     """A run over the made days, `change`d message by message, and what its journals tell."""
     history = made_history(vix)
-    options = Options(**SMALL)
+    options = Options(**SMALL, bear_exit="close" if bear == "after_hours" else "next_open")
     said: list[Said] = []
     lived = history if live_vix is None else made_history(live_vix)
     run_sheet(lay_out(lived, options), options, lambda now, message: said.append((now, message)))
@@ -85,7 +89,9 @@ def recorded(
     said.sort(key=lambda item: item[0].market_ns)
     said = [(now, official(message, history)) for now, message in said]
     risk = [changed for item in said for changed in change(item)]
-    recording = Recording(settings=options.settings())
+    recording = Recording(
+        settings=msgspec.structs.replace(options.settings(), exit=Exit(bear=bear))
+    )
     recording.take_signal(signal_stream(history, vix))
     recording.take_risk(risk)
     return recording, risk
@@ -172,6 +178,14 @@ def test_fed_the_same_price_equity_and_vix_it_buys_the_same_shares() -> None:
     assert len(sizes) >= 2
     assert {size.leverage for size in sizes} == {3.5}
     assert all(size.live_shares == size.backtest_shares > 0 for size in sizes)
+
+
+def test_an_exit_after_hours_is_compared_with_a_sale_at_that_close() -> None:
+    found = compare(*recorded(bear="after_hours"))
+
+    assert found.same
+    assert row(found, FALLEN).live == "BULL: stop, enter 3x, bear exit"
+    assert row(found, BEAR).live == row(found, BEAR).backtest == "BEAR: stay out"
 
 
 def test_fills_at_other_prices_are_no_other_decision_and_are_shown() -> None:

@@ -334,14 +334,16 @@ def test_it_pages_for_as_long_as_the_monitor_is_silent() -> None:
     assert [a.raised for a in play.all(Alert) if a.code == "guard"][-1] is False
 
 
-def test_with_the_stop_off_nothing_is_armed_and_nothing_is_sold() -> None:
+def test_with_the_stop_off_nothing_is_armed_nothing_is_sold_and_nobody_is_paged_for_it() -> None:
     play = Play(Settings(stop=Stop(baseline="off", resting=False)))
     play.connect()
     play.hold()
     play.sent.clear()
     silence(play)
     prices(play, 90.0, 80.0, 70.0)
+    play.pass_s(20)  # without a price that is fresh
     assert not play.sent
+    assert not [alert for alert in play.all(Alert) if alert.code.startswith("guard")]
 
 
 def test_no_command_is_needed_for_it() -> None:

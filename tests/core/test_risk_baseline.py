@@ -11,6 +11,7 @@ from common.messages import (
     EntryRefused,
     Equity,
     OpeningPrint,
+    PlaceOrder,
     PreviewMargin,
     StopArmed,
     StopHit,
@@ -298,3 +299,22 @@ def test_a_price_told_of_another_share_count_makes_no_baseline() -> None:
     day.pnl(200.0)
     day.ticks(100)
     assert not day.all(BaselineSet)
+
+
+def test_under_entry_a_day_whose_stop_sold_the_night_says_what_it_lost() -> None:
+    given = settings(stop={"baseline": "entry"})
+    day = RiskDay(given)
+    day.open_at()
+    day.enter()
+    day.at("16:01")
+    day.hear(day.bar(400.0, TUESDAY))
+    day.next_session()
+    day.wait_until(day.hours.open_ns)
+    day.forget()
+    order = one(PlaceOrder, day.quote(390.0)).order  # before any opening print
+    day.sold(order, 390.0)
+    day.open_at(390.0)  # a flat baseline follows, which is not what the day began with
+    day.at("16:01")
+    summary = day.newest(DaySummary)
+    assert (summary.stops, summary.shares) == (1, 0)
+    assert summary.return_fraction == pytest.approx(order.shares * -10.0 / CASH_USD)

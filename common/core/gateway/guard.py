@@ -126,14 +126,16 @@ def found(guard: Guard, order: Order) -> None:
 
 def blind(guard: Guard, now: Now, settings: Settings, session: Session, held: int) -> bool:
     """Nobody watches: the monitor is silent, shares are held, and there is no own live price."""
-    if not watches(guard) or held <= 0 or not session.open_ns <= now.market_ns < session.close_ns:
+    in_session = session.open_ns <= now.market_ns < session.close_ns
+    if not watches(guard, settings) or held <= 0 or not in_session:
         return False
     return not _fresh(guard, now, settings)
 
 
-def watches(guard: Guard) -> bool:
-    """Whether the stop is the guard's to keep."""
-    return guard.silent
+def watches(guard: Guard, settings: Settings) -> bool:
+    """Whether the stop is the guard's to keep. With the stop off nothing is ever armed, and that
+    is no silence."""
+    return guard.silent and settings.stop.baseline != "off"
 
 
 def due(guard: Guard, now: Now, settings: Settings, session: Session, sight: Sight) -> Order | None:

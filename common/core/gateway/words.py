@@ -203,7 +203,7 @@ def _link_wanting(state: State, now: Now) -> list[tuple[str, str]]:
 def _guarded(state: State, now: Now, held: int) -> list[tuple[str, str]]:
     """What the gateway does, or cannot do, for a stop monitor that is silent."""
     session = state.session
-    if session is None or not guard.watches(state.guard):
+    if session is None or not guard.watches(state.guard, state.settings):
         return []
     found = []
     own = [out for out in state.orders.values() if guard.acted(out.order.intent_id, session.day)]

@@ -12,6 +12,7 @@ from common.core.monitor.state import (
     Day,
     SaidRefusal,
     State,
+    equity_usd,
     without_figures,
 )
 from common.messages import (
@@ -268,6 +269,7 @@ def _take_session(state: State, session: Session) -> None:
     if state.day is None or session.day != state.day.day:
         went_back = state.day is not None and session.day < state.day.day
         state.day = Day(day=session.day, entry_over=SET_BACK if went_back else "")
+        state.day.start_equity_usd = _kept_equity_usd(state, session)
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
         own_orders.forget_preview(state)
@@ -289,6 +291,15 @@ def _take_session(state: State, session: Session) -> None:
         state.fills = {k: f for k, f in state.fills.items() if f.day >= oldest}
         state.commissions = {k: c for k, c in state.commissions.items() if k in state.fills}
         ledger.when_flat(state)
+
+
+def _kept_equity_usd(state: State, session: Session) -> float:
+    """Under `baseline = entry` a held position writes no baseline at the open, so its day begins
+    with the equity of the close before; 0 elsewhere, where the day's baseline says it."""
+    closing = state.closing
+    if state.settings.stop.baseline != "entry" or not state.shares or closing is None:
+        return 0.0
+    return equity_usd(state, closing.close_usd) if closing.day == session.previous_day else 0.0
 
 
 def _take_link(state: State, link: BrokerLink) -> None:
@@ -330,7 +341,8 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
     )
     state.flow_usd = 0.0
     state.breach = None
-    if state.day is not None and state.day.day == message.day:
+    kept = state.settings.stop.baseline == "entry" and state.day and state.day.start_equity_usd
+    if state.day is not None and state.day.day == message.day and not kept:
         state.day.start_equity_usd = message.baseline_usd
         if message.price_usd is not None and state.closing is not None:
             gap = message.price_usd - state.closing.close_usd
