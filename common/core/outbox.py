@@ -74,9 +74,10 @@ def ready(state: State) -> str:
 
 
 def busy(state: State) -> bool:
-    """An order, a what-if or a comparison is under way."""
+    """An order, a what-if, a comparison or a position that does not add up is under way."""
     moving = any(out.stage != "WORKING" or _fills_soon(out) for out in state.open_orders())
-    comparing = state.link.healthy and not state.link.reconciled
+    apart = not state.link.reconciled or state.differs_since_host_ns > 0
+    comparing = state.link.healthy and apart
     asking = state.snapshots.pending and not state.snapshots.routine
     return moving or comparing or asking or state.preview is not None
 

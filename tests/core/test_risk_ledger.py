@@ -306,3 +306,19 @@ def test_a_bear_close_pages_while_what_is_held_waits_to_be_adopted() -> None:
     said = day.hear(Adopt(key="a", deadline_ns=0, by="me")) + day.ticks(5)
     assert one(PlaceOrder, said).order.reason == "bear"
     assert "bear-adopt" not in day.state.alerts
+
+
+def test_a_liquidation_told_after_its_count_was_believed_is_named_and_counts_once() -> None:
+    # given: IB sold a part, which is told to nobody before the next comparison
+    day = held_day()
+    day.held, day.cash_usd = 5000, day.cash_usd + 2500 * 400.0
+    day.account(1.0)
+    day.account(3.0)
+    assert day.state.shares == 5000
+    # when: the comparison brings the execution
+    day.fill(None, 2500, 400.0, liquidation=True, filled_ns=day.now.market_ns - 3 * 10**9)
+    # then
+    assert day.state.shares == 5000
+    assert day.state.halts["liquidation"] == "the broker liquidated 2500 shares"
+    day.tick()
+    assert "halt-liquidation" in {alert.code for alert in day.all(Alert) if alert.raised}

@@ -173,6 +173,8 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
     if booked is None:
         _note_broker_stop(state, now, fill)
     if booked is None and _counted_already(state, fill):
+        if fill.liquidation and "foreign" in state.halts:  # who moved the position is known now
+            _halt_for_liquidation(state, fill)
         return
     old_shares = booked.signed_shares if booked else 0
     old_usd = booked.signed_shares * booked.price_usd if booked else 0.0
@@ -186,11 +188,15 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
     if booked is None:
         _charge(state, fill.exec_id)
     if fill.liquidation:
-        state.halts["liquidation"] = f"the broker liquidated {fill.shares} shares"
+        _halt_for_liquidation(state, fill)
     elif not fill.intent_id:
         state.halts["foreign"] = f"{fill.action} {fill.shares} shares that we did not order"
     _halt_when_short(state)
     when_flat(state)
+
+
+def _halt_for_liquidation(state: State, fill: Fill) -> None:
+    state.halts["liquidation"] = f"the broker liquidated {fill.shares} shares"
 
 
 def _counted_already(state: State, fill: Fill) -> bool:
