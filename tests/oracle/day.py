@@ -28,6 +28,15 @@ class Breach:
 
 
 @dataclass(slots=True)
+class BearClose:
+    """A BEAR close with shares held that are to be sold the same evening."""
+
+    ns: int
+    host_ns: int
+    sold_host_ns: int | None = None
+
+
+@dataclass(slots=True)
 class Day:
     """`signal`: the side at the close before; None when no daily bar tells.
 
@@ -46,6 +55,7 @@ class Day:
     sold: bool = False
     due_for_entry: bool = False
     entries: list[Placed] = field(default_factory=list)
+    bear_close: BearClose | None = None
     must: Samples = field(default_factory=lambda: Samples(APART_NS + JITTER_NS))
     may: Samples = field(default_factory=lambda: Samples(APART_NS - JITTER_NS))
     """By these samples an honest stop must fire, by those it may."""

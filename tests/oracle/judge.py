@@ -13,10 +13,11 @@ from typing import Literal
 from tests.oracle import facts as f
 from tests.oracle import resting
 from tests.oracle.averages import DailyPrices, sides
-from tests.oracle.day import LAST_MOMENTS_NS, Breach, Day
+from tests.oracle.day import LAST_MOMENTS_NS, BearClose, Breach, Day
 from tests.oracle.frames import read
 from tests.oracle.ledger import Ledger
 from tests.oracle.orders import Key, Orders
+from tests.oracle.rules import SHIPPED, Rules
 from tests.oracle.sessions import Session, new_york_day, sessions_between
 from tests.oracle.stop import DECIDED_NS_MAX, Baseline, Moved, Quote, Quotes
 from tests.oracle.verdict import Figures, Verdict, Violation
@@ -65,11 +66,12 @@ def judge_facts(
     orders_client_id: int = 1,
     gateway_starts: int = 1,
     flattened_on: Collection[date] = (),
+    rules: Rules = SHIPPED,
 ) -> Verdict:
     """Judges what passed, decoded already; `sessions`: those of its days and some before."""
     daily = DailyPrices(symbol, sessions)
     daily.learn(passed)
-    the_judge = Judge(symbol, sessions, daily, orders_client_id, flattened_on)
+    the_judge = Judge(symbol, sessions, daily, orders_client_id, flattened_on, rules)
     return the_judge.verdict(passed, gateway_starts)
 
 
@@ -83,7 +85,9 @@ class Judge:
         daily: DailyPrices,
         orders_client_id: int,
         flattened_on: Collection[date],
+        rules: Rules,
     ) -> None:
+        self._rules = rules
         self._symbol = symbol
         self._sessions = sessions
         self._daily = daily
@@ -109,11 +113,14 @@ class Judge:
         self._missed: list[date] = []
         self._stop_host_s: list[float] = []
         self._breaches: list[Breach] = []
+        self._bear_closes: list[BearClose] = []
 
     def verdict(self, passed: Iterable[f.Fact], gateway_starts: int) -> Verdict:
         for fact in passed:
             self._enter_day(fact)
             self._hear(fact)
+            if self._rules.after_hours:
+                self._watch_evening(fact)
         self._check_end(fact.ns, gateway_starts)
         traded = Counter(self._causes.get(key) for key in self._traded)
         bought = sum(self._orders.placed[key].action == "BUY" for key in self._traded)
@@ -130,7 +137,10 @@ class Judge:
             connections={client: len(seen) for client, seen in self._connections.items()},
         )
         executions = tuple(self._ledger.executions.values())
-        return Verdict(tuple(self._violations), executions, figures, tuple(self._breaches))
+        return Verdict(
+            tuple(self._violations), executions, figures, tuple(self._breaches),
+            tuple(self._bear_closes),
+        )  # fmt: skip
 
     def _hear(self, fact: f.Fact) -> None:  # noqa: C901, PLR0912 - one line per kind of fact
         match fact:
@@ -225,6 +235,23 @@ class Judge:
             self._violate(session.close_ns, "BEAR since the close before, and nothing was sold")
         if day.signal == "BULL" and day.due_for_entry and not day.entries:
             self._missed.append(session.day)
+
+    def _watch_evening(self, fact: f.Fact) -> None:
+        """Once the close is final and BEAR, what is held is on its way out."""
+        day, shares = self._day, self._ledger.shares
+        if day is None or not day.session.close_ns <= fact.ns:
+            return
+        today = day.session.day
+        if day.bear_close is None:
+            told_ns = self._daily.told_ns.get(today)
+            known = told_ns is not None and told_ns <= fact.ns
+            if known and self._sides.get(today) == "BEAR" and shares > 0:
+                day.bear_close = BearClose(fact.ns, fact.host_ns)
+                self._bear_closes.append(day.bear_close)
+        ends = day.bear_close
+        if ends is not None and ends.sold_host_ns is None:
+            gone = shares <= 0 or self._orders.selling(day.session.close_ns)
+            ends.sold_host_ns = fact.host_ns if gone else None
 
     # Prices and money
 
@@ -433,6 +460,8 @@ class Judge:
             self._violate(order.ns, f"{name} {fault}")
         if not self._may_trade(order):
             self._violate(order.ns, f"{name} outside the session")
+        if order.outside_rth and not self._rules.after_hours:
+            self._violate(order.ns, f"{name} is for outside regular hours, which nobody asked for")
         cause = self._cause(order)
         if cause is None and resting.just_sold(order, self._orders, self._ledger):
             cause = "stop"  # it crossed the stop's own sale, whose breach was answered by that
@@ -472,7 +501,7 @@ class Judge:
         day = self._day
         if day is None:
             return None
-        if day.stop_may_fire or day.leaves_since_yesterday:
+        if (day.stop_may_fire or day.leaves_since_yesterday) and not order.outside_rth:
             return "stop"
         if resting.just_sold(order, self._orders, self._ledger):
             return "stop"
@@ -482,6 +511,8 @@ class Judge:
             signal = day.signal
         if signal == "BEAR":
             return "bear"
+        if order.outside_rth:
+            return None
         return "flatten" if day.session.day in self._flattened_on else None
 
     # The end

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from tests.oracle.day import Breach
+from tests.oracle.day import BearClose, Breach
 from tests.oracle.facts import Executed
 from tests.oracle.sessions import new_york_text
 
@@ -46,12 +46,14 @@ class Figures:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`executions`: each once, corrections in place of what they correct, in order; `breaches`:
-    every true breach, and when a sale answered it."""
+    every true breach, and when a sale answered it; `bear_closes`: those to be sold in the evening,
+    and when they were."""
 
     violations: tuple[Violation, ...]
     executions: tuple[Executed, ...]
     figures: Figures
     breaches: tuple[Breach, ...] = ()
+    bear_closes: tuple[BearClose, ...] = ()
 
     def text(self) -> str:
         """The violations a line each, for an assertion's message."""

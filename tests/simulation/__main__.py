@@ -1,6 +1,7 @@
 """`python -m tests.simulation`: one seed, many seeds, or every crash point.
 
 --seed N [--trace]           one run; with --trace its story
+    [--as-kept]              with the settings that kept seeds draw (kept.py)
 --seeds N [--first M]        many, on all cores; exit 1 when one fails
 --crash-points               a kill at each point of a reference day,
     [--pairs N [--first M]]  then at N pairs of them (all: at every pair), from the M-th on
@@ -14,6 +15,8 @@ import sys
 from collections.abc import Iterable
 
 from tests.simulation import branching, campaign, crash_points, reference_day
+from tests.simulation.kept import BEFORE_CHOICES
+from tests.simulation.world import Script
 
 
 def main() -> int:
@@ -24,6 +27,7 @@ def main() -> int:
     )
     arguments.add_argument("--seed", type=int)
     arguments.add_argument("--trace", action="store_true")
+    arguments.add_argument("--as-kept", action="store_true")
     arguments.add_argument("--seeds", type=int, default=0)
     arguments.add_argument("--first", type=int, default=0)
     arguments.add_argument("--workers", type=int, default=0, help="processes; 0: one a core")
@@ -47,7 +51,8 @@ def main() -> int:
     if asked.seed is None:
         arguments.error("what shall be run? --seed, --seeds or --crash-points")
     campaign.quiet()
-    world = campaign.play(asked.seed, trace=asked.trace)
+    script = Script(choices=BEFORE_CHOICES) if asked.as_kept else None
+    world = campaign.play(asked.seed, script, trace=asked.trace)
     say(world.trace or ())
     say([f"seed {world.seed}: {'; '.join(world.failures) or 'every promise kept'}", world.hash()])
     return bool(world.failures)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+BEFORE_CHOICES = frozenset({"settings"})
+"""What runs drew of the settings when these were found, and still draw here."""
 KEPT: dict[int, str] = {
     25: "a trade by hand, believed from the share count, was counted again when its fill was told",
     2540: "a deposit moments before an entry: the oracle counted money nobody was told of",
@@ -22,3 +24,5 @@ KEPT: dict[int, str] = {
     520937: "a login as another user while a restart had left the old one connected: the harness",
 }
 """The seed, and what it found: in the system, or in its judge."""
+KEPT_CHOICES: dict[int, tuple[str, str]] = {}
+"""The seed, the choice of settings it drew, and what it found."""

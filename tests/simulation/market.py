@@ -15,9 +15,13 @@ from random import Random
 from common.clock import MINUTE_NS, SECOND_NS
 from services.sim_tws.market import SMH, VIX, Action, Bar, SessionTimes, Tick
 from services.sim_tws.market.sessions import Sessions
+from tests.simulation.evening import Evening
+from tests.simulation.evening import draw as draw_evening
 
 BARS = 140
 ENTRY_NS = 5 * MINUTE_NS
+TURNING = 0.75
+"""Share of the markets with evenings whose signal is about to turn."""
 FIRST_DAYS = (
     date(2025, 1, 14), date(2025, 2, 25), date(2025, 3, 6), date(2025, 3, 7), date(2025, 4, 16),
     date(2025, 5, 22), date(2025, 7, 1), date(2025, 7, 2), date(2025, 8, 12), date(2025, 9, 23),
@@ -90,7 +94,8 @@ class SessionPrices:
 class SimMarket:
     """`sessions`: those that are traded in the run; before them there is only history."""
 
-    def __init__(self, chance: Random, sessions_count: int) -> None:
+    def __init__(self, chance: Random, sessions_count: int, evenings: Random | None = None) -> None:
+        """`evenings`: of what is traded after the close, which most runs have nothing of."""
         self._noise = chance.getrandbits(32)
         self.first_day = chance.choice(FIRST_DAYS)
         after = calendar().all[calendar().index(self.first_day) :]
@@ -103,6 +108,11 @@ class SimMarket:
         self.vix = chance.choice((11.5, 12.6, 13.4, 18.0, 30.0))
         self.wide: Wide | None = None
         self._draw_history(chance)
+        if evenings is not None and evenings.random() < TURNING:
+            self._on_the_edge()
+        self.evenings: dict[date, Evening] = {}
+        if evenings is not None:
+            self.evenings = {t.date: draw_evening(evenings, t) for t in self.sessions}
         self.days: dict[date, SessionPrices] = {}
         price = self._closes[-1][1]
         for times in self._known:
@@ -126,6 +136,12 @@ class SimMarket:
             price *= 1 + drift + chance.uniform(-0.0004, 0.0004) * (kind != "thin")
             bump = 1.004 if kind == "thin" and number >= BARS - 4 else 1.0
             self._closes.append((times.date, round(price * bump, 2)))
+
+    def _on_the_edge(self) -> None:
+        """BULL by so little that a close below the last one turns it."""
+        flat = self._closes[-1][1]
+        self._closes = [(day, flat) for day, _ in self._closes]
+        self._closes[-1] = (self._closes[-1][0], round(flat * 1.001, 2))
 
     def _draw_day(
         self, chance: Random, times: SessionTimes, before_usd: float, *, traded: bool
@@ -205,6 +221,9 @@ class SimMarket:
             return Tick(self._before_ns, close - 0.05, close + 0.05, close, 100, 100, 0)
         at_ns = min(ts_ns, day.times.close_ns)
         if ts_ns >= day.times.close_ns:
+            evening = self.evenings.get(day.times.date)
+            if evening is not None:
+                return evening.tick(ts_ns, day.knots_usd[-1])
             price, wide = day.knots_usd[-1], 0.15
         else:
             at_ns -= at_ns % (SECOND_NS // 4)
@@ -231,9 +250,11 @@ class SimMarket:
                 if after_ns // (15 * SECOND_NS) < until_ns // (15 * SECOND_NS)
                 else []
             )
+        evening = self.evenings.get(day.times.date)
+        later = evening.path(after_ns, until_ns, day.knots_usd[-1]) if evening else []
         first_ns, last_ns = max(after_ns, day.times.open_ns - 1), min(until_ns, day.times.close_ns)
         if first_ns >= last_ns:
-            return []
+            return later
         step = SECOND_NS // 4
         if last_ns - first_ns > 8 * step:
             instants = [ns for ns in day.knots_ns if first_ns < ns < last_ns]
@@ -241,7 +262,7 @@ class SimMarket:
             instants = list(range(first_ns - first_ns % step + step, last_ns, step))
         ticks = [self.tick(symbol, ns) for ns in instants]
         ticks.append(Tick(last_ns, *self.tick(symbol, last_ns)[1:]))
-        return ticks
+        return ticks + later
 
     def opening_print(self, symbol: str, day: date) -> float:
         return self.vix if symbol == VIX else self.days[day].knots_usd[0]

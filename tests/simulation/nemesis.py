@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 NEVER_NS = 1 << 62
 RESTART_S = (0.8, 2.0)
 CALM_S = 2.0
+EVENING_S = (30, 60, 62, 63, 65, 120, 14_400)
+"""After the close: before and after its bar is final, and when the evening is over."""
 FIRST = {**MACHINE, **TWS, **MARKET}
 
 
@@ -92,7 +94,18 @@ class Nemesis:
             if chance.random() < later.share:
                 falls = list(self._at_falls(chance)) if later.at_falls else []
                 self._plan(chance, falls or anchors, later.faults, 1)
+        self._draw_evenings()
         self.waiting.sort(key=lambda planned: planned.market_ns)
+
+    def _draw_evenings(self) -> None:
+        """About the sale after the close, and while it waits for a buyer."""
+        chance = Random(f"{self.world.seed} evenings' faults")
+        anchors = [
+            evening.close_ns + seconds(chance.choice(EVENING_S) + chance.uniform(-2, 4))
+            for evening in self.world.market.evenings.values()
+        ]
+        if anchors:
+            self._plan(chance, anchors, FIRST, chance.choice((0, 1, 1, 2)))
 
     def _plan(
         self, chance: Random, anchors: list[int], table: dict[str, Fault], count: int

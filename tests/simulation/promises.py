@@ -17,9 +17,10 @@ from common.core import outbox
 from common.fold import Fold
 from common.journal import read_bytes
 from common.messages import DONE_STATUSES, Fill
-from tests.oracle.day import LAST_MOMENTS_NS, Breach
+from tests.oracle.day import LAST_MOMENTS_NS, BearClose, Breach
 from tests.oracle.judge import UNANSWERED, judge_facts
 from tests.oracle.sessions import Session, new_york_text
+from tests.simulation.drawn import rules
 from tests.simulation.market import calendar
 from tests.simulation.others_faults import OTHERS
 from tests.simulation.question_faults import QUESTIONS
@@ -162,8 +163,9 @@ def _wire(world: World) -> None:
     days = [times.date for times in world.market.sessions]
     flattened = days if world.nemesis.flattened else ()
     verdict = judge_facts(
-        facts, sessions(days[0], days[-1]), gateway_starts=1 << 30, flattened_on=flattened
-    )
+        facts, sessions(days[0], days[-1]), gateway_starts=1 << 30, flattened_on=flattened,
+        rules=rules(world.settings),
+    )  # fmt: skip
     for violation in verdict.violations:
         # A clock that is set wrong is found out by five comparisons, some seconds later.
         wrong_clock = "clock_step" in world.injected and CLOCK_FAULTS.search(violation.sentence)
@@ -175,6 +177,22 @@ def _wire(world: World) -> None:
     for breach in () if world.meddled else verdict.breaches:
         if not _unseen(world, breach):
             _answered_in_time(world, breach)
+    for close in () if world.meddled else verdict.bear_closes:
+        _sold_in_the_evening(world, close)
+
+
+def _sold_in_the_evening(world: World, close: BearClose) -> None:
+    """A BEAR close sells at once where the settings say so, as far as nothing else is wrong."""
+    sold_ns = world.timeline.host_ns if close.sold_host_ns is None else close.sold_host_ns
+    allowed_ns = close.host_ns + HEALTHY_NS
+    for _, from_ns, to_ns in world.nemesis.trouble:
+        if from_ns < allowed_ns and to_ns > close.host_ns - RECOVERY_NS:
+            allowed_ns = max(allowed_ns, to_ns + RECOVERY_NS)
+    if sold_ns > allowed_ns:
+        late_s = (sold_ns - close.host_ns) / 1e9
+        world.fail(
+            f"a BEAR close, final at {new_york_text(close.ns)}, was sold after {late_s:.1f} s"
+        )
 
 
 def _unseen(world: World, breach: Breach) -> bool:

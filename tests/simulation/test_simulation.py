@@ -12,13 +12,16 @@ import pytest
 
 from common import topology
 from common.core import outbox, risk
+from common.core.monitor import exits
 from tests.simulation import campaign
-from tests.simulation.kept import KEPT
+from tests.simulation.drawn import SETTINGS
+from tests.simulation.kept import BEFORE_CHOICES, KEPT, KEPT_CHOICES
 from tests.simulation.standby import TAKEOVER_S, Standby
-from tests.simulation.world import SETTINGS, Script, World
+from tests.simulation.world import Script, World
 
 ROOT = Path(__file__).parent.parent.parent
 FRESH = range(20)
+SOLD_IN_THE_EVENING = 42
 TOLD = (3, 4)
 HASHES = f"""
 from tests.simulation import campaign
@@ -44,12 +47,38 @@ def test_a_quiet_day_enters_at_15_55_and_keeps_every_promise() -> None:
     assert not world.injected
 
 
-@pytest.mark.parametrize("seed", sorted({*KEPT, *FRESH}))
+@pytest.mark.parametrize("seed", FRESH)
 def test_every_promise_is_kept(seed: int) -> None:
     world = campaign.play(seed)
     assert not world.failures, (
         f"{world.failures[0]}\n  see: -m tests.simulation --seed {seed} --trace"
     )
+
+
+@pytest.mark.parametrize("seed", sorted(KEPT))
+def test_what_a_seed_found_stays_mended(seed: int) -> None:
+    world = campaign.play(seed, Script(choices=BEFORE_CHOICES))
+    assert not world.failures, (
+        f"{world.failures[0]}\n  see: -m tests.simulation --seed {seed} --as-kept --trace"
+    )
+
+
+@pytest.mark.parametrize("seed", sorted(KEPT_CHOICES))
+def test_what_a_choice_of_settings_found_stays_mended(seed: int) -> None:
+    name, _ = KEPT_CHOICES[seed]
+    world = campaign.play(seed)
+    assert name in world.drawn.names
+    assert not world.failures, (
+        f"{world.failures[0]}\n  see: -m tests.simulation --seed {seed} --trace"
+    )
+
+
+def test_a_bear_close_that_waits_for_the_open_against_the_settings_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(exits, "EXTENDED_HOURS_NS", 0)
+    world = campaign.play(SOLD_IN_THE_EVENING)
+    assert "a BEAR close" in world.failures[0]
 
 
 def test_a_gateway_that_sends_before_it_is_on_disk_is_found(

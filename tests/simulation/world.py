@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
 from common import topology, wire
 from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
@@ -19,13 +18,14 @@ from common.core import orders, outbox, quotes, risk, strategy
 from common.fold import Decider
 from common.journal import newest_file
 from common.messages import Accepted, Alert, Message, RiskState
-from common.settings import Settings, Stop, Strategy
 from common.tws import messages as tws
 from services.sim_tws.account import PORTFOLIO, REG_T, Account
 from services.sim_tws.market_time import instant_ns
+from services.sim_tws.tape import Phase
 from tests.oracle import facts as f
 from tests.simulation import nemesis, person, promises
 from tests.simulation.bus import Bus
+from tests.simulation.drawn import CHOICES, drawn
 from tests.simulation.feed_hands import FeedHands
 from tests.simulation.gateway_hands import GatewayHands
 from tests.simulation.hands import Hands
@@ -45,6 +45,8 @@ PATIENT = 40
 PATIENCE_NS = {topology.RISK: seconds(5), topology.GATEWAY: seconds(60)}
 """How long each may hold market time: an entry may wait for a margin for minutes, or be in doubt
 until the session is over."""
+EVENING, EVENING_PATIENCE_NS = 1_000, seconds(5)
+"""A sale outside regular hours may wait for its price until they are over."""
 DECIDERS: dict[str, Decider] = {
     topology.FEED: quotes,
     topology.SIGNAL: strategy,
@@ -52,12 +54,8 @@ DECIDERS: dict[str, Decider] = {
     topology.EXECUTOR: orders,
     topology.GATEWAY: outbox,
 }
-SETTINGS = Settings(strategy=Strategy(history_slow_multiple=1, history_years=1))
-"""The real settings; only the history is shorter, a daily fact of 140 bars in place of 1,250."""
-STOP_MONITOR_ALONE = replace(SETTINGS, stop=Stop(resting=False))
-STOP_ALONE = 0.15
-"""Share of runs in which no stop rests at the broker: it would often sell before the stop monitor
-is late."""
+MORNINGS_AFTER = 0.6
+"""Share of the runs with evenings that have a second session for certain."""
 SLOW_DISKS = 0.25
 """Share of runs in which others hear a fact long before it is on its speaker's platter."""
 STANDING_BY = 0.5
@@ -75,6 +73,8 @@ class Script:
     """0: by chance."""
     standby: bool | None = None
     """Whether a second stop monitor stands by; None: by chance."""
+    choices: frozenset[str] = frozenset(CHOICES)
+    """Of the settings that a run with faults may draw."""
 
 
 @dataclass(slots=True)
@@ -91,13 +91,16 @@ class World:
     def __init__(self, seed: int, script: Script | None = None, *, trace: bool = False) -> None:
         script = script or Script()
         self.seed, self.script = seed, script
+        self.drawn = drawn(seed, script.choices if script.faults else frozenset())
+        self.settings = self.drawn.settings
         draw = Random(f"{seed} market")
         sessions = script.sessions or draw.choices((1, 2, 3), (55, 38, 7))[0]
-        self.market = SimMarket(draw, sessions)
+        evenings = Random(f"{seed} evenings") if "after hours" in self.drawn.names else None
+        if evenings is not None and evenings.random() < MORNINGS_AFTER:
+            sessions = max(2, sessions)
+        self.market = SimMarket(draw, sessions, evenings)
         self.start_ns = self._start_ns(draw)
         self.timeline = Timeline(self.start_ns)
-        alone = script.faults and Random(f"{seed} settings").random() < STOP_ALONE
-        self.settings = STOP_MONITOR_ALONE if alone else SETTINGS
         margin = REG_T if draw.random() < 0.1 else PORTFOLIO
         self.account = Account(ACCOUNT, 1_000_000.0, margin, draw.choice((0.15, 0.15, 0.3)))
         self.tws = SimTws(self.timeline, self.market, Random(f"{seed} tws"), self.account)
@@ -112,7 +115,7 @@ class World:
         self.boot_ns = 0
         self.trace: list[str] | None = [] if trace else None
         self.failures: list[str] = []
-        self.injected: Counter[str] = Counter()
+        self.injected = Counter(f"drawn: {name}" for name in self.drawn.names)
         self.paged_ns: dict[str, int] = {}
         """Every page by its code: the host instant at which it was said last."""
         self.alarms_ns: list[int] = []
@@ -167,6 +170,8 @@ class World:
                 (close_ns - SECOND_NS, close_ns + SECOND_NS, 1),
                 (close_ns + 58 * SECOND_NS, close_ns + 66 * SECOND_NS, WALK),
             ]  # fmt: skip
+            if times.date in self.market.evenings:
+                fine += self.market.evenings[times.date].windows(WALK)
             for fall in self.market.days[times.date].falls:
                 length_s = min(fall.length_s + fall.hold_s, 15.0) + 4.0
                 fine.append((fall.from_ns - SECOND_NS, fall.from_ns + seconds(length_s), 1))
@@ -226,16 +231,26 @@ class World:
         elif speed > WALK and self.nemesis.resting:
             speed = WALK
         elif speed > PATIENT and any(self.processes[name].busy for name in PATIENCE_NS):
-            speed = PATIENT
+            speed = min(speed, EVENING if self._evening else PATIENT)
         return speed, room_ns
+
+    @property
+    def _evening(self) -> bool:
+        """An order may wait for hours then."""
+        evenings, now_ns = self.market.evenings, self.timeline.market_ns
+        return bool(evenings) and self.tws.tape.phase(now_ns) is not Phase.REGULAR
 
     def _troubled(self) -> bool:
         if self.timeline.host_ns < self.disturbed_ns or self.nemesis.active:
             return True
+        longest_ns = EVENING_PATIENCE_NS if self._evening else NEVER_NS
         return any(
             not process.up
             or process.paused
-            or (process.busy and process.busy_for_ns < PATIENCE_NS.get(process.name, NEVER_NS))
+            or (
+                process.busy
+                and process.busy_for_ns < min(longest_ns, PATIENCE_NS.get(process.name, NEVER_NS))
+            )
             or process.engine.unready()
             for process in self.processes.values()
         )
