@@ -236,7 +236,11 @@ class TargetPosition(Message, frozen=True):
 
 
 class BaselineSet(Message, frozen=True):
-    """The equity that the day's stop is measured from, written once and after an entry fill."""
+    """The equity that the day's stop is measured from, written once at the open.
+
+    `night_usd`: what the price made since the close before of the shares held over night; None
+    where nothing was held or that close is not known.
+    """
 
     day: date
     baseline_usd: ReckonedUsd
@@ -244,6 +248,7 @@ class BaselineSet(Message, frozen=True):
     price_usd: Price | None
     source: Word
     labelled: Text
+    night_usd: ReckonedUsd | None = None
 
 
 class Equity(Message, frozen=True):

@@ -414,8 +414,7 @@ def _tell_standing(said: _Said) -> None:
         said.standing("averages", "initialized", lines.averages(state.signal, state.settings))
     if state.baseline is not None:
         day = state.baseline.day.isoformat()
-        before = state.days[-1] if state.days else None
-        said.standing("baseline", day, lines.day_start(state.baseline, before, state.settings))
+        said.standing("baseline", day, lines.day_start(state.baseline, state.settings))
 
 
 def _outcome(state: State, now: Now) -> list[Message]:

@@ -79,21 +79,19 @@ def averages(signal: Signal, settings: Settings) -> str:
     )
 
 
-def day_start(baseline: BaselineSet, before: DaySummary | None, settings: Settings) -> str:
-    """`before`: the last session that was summed up. A stop that is measured from the open knows
-    nothing of the night, so what a held one made is said where the day begins."""
+def day_start(baseline: BaselineSet, settings: Settings) -> str:
+    """A stop that is measured from the open knows nothing of the night, so what a held one made is
+    said where the day begins."""
     line = f"📅 Day Start Equity: {usd(baseline.baseline_usd)}"
     if baseline.labelled:
         line += f"\n   {baseline.labelled}"
-    if settings.stop.baseline != "open" or not baseline.shares:
+    night_usd = baseline.night_usd
+    before_usd = baseline.baseline_usd - (night_usd or 0.0)
+    if settings.stop.baseline != "open" or night_usd is None or before_usd <= 0:
         return line
-    if before is None or before.day >= baseline.day or not before.shares or before.equity_usd <= 0:
-        return line
-    night_usd = baseline.baseline_usd - before.equity_usd
-    share = f"{night_usd / before.equity_usd:+.2%}"
     return (
-        f"{line}\n   Overnight: {usd(night_usd)} ({share}) since the close of {before.day}; "
-        f"today's {settings.stop.loss_fraction * 100:g}% comes on top"
+        f"{line}\n   Overnight: {usd(night_usd)} ({night_usd / before_usd:+.2%}) since the close "
+        f"before; today's {settings.stop.loss_fraction * 100:g}% comes on top"
     )
 
 

@@ -8,7 +8,7 @@ on every price before anything else is considered.
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core.monitor import baseline, entry, exits, resting, stop, vigilance
+from common.core.monitor import baseline, entry, exits, ledger, resting, stop, vigilance
 from common.core.monitor.heard import evolve, refusal
 from common.core.monitor.state import Day, State, in_session, start
 from common.messages import (
@@ -243,8 +243,9 @@ def _summary(state: State, now: Now) -> list[Message]:
         return []
     equity = vigilance.equity_at(state, mark)
     start_usd = _start_usd(state, day)
-    before_usd = start_usd - day.gap_usd
-    gained = (equity - before_usd) / before_usd if before_usd > 0 else 0.0
+    before_usd = start_usd - day.night_usd
+    made_usd = day.night_usd + day.settled_usd + ledger.made_usd(state, mark or 0.0)
+    gained = made_usd / before_usd if before_usd > 0 else 0.0
     return [
         DaySummary(
             day=day.day,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 from rich.console import Console
 from rich.table import Table
@@ -19,8 +20,8 @@ def show(days: Sequence[DaySummary]) -> None:
 def table(days: Sequence[DaySummary]) -> Table:
     """Days, entries, stops, exits, equity and return; the worst day in the last row."""
     worst = min(days, key=lambda day: day.return_fraction)
-    first, last = days[0], days[-1]
-    total = last.equity_usd / first.start_equity_usd - 1.0 if first.start_equity_usd else 0.0
+    last = days[-1]
+    total = prod(1.0 + day.return_fraction for day in days) - 1.0
     shown = Table(title=f"{len(days)} days", show_footer=True)
     shown.add_column("day", f"worst {worst.day}: {worst.return_fraction:+.2%}")
     counts = (

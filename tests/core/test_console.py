@@ -69,10 +69,12 @@ RESTING_LINE = (
 )
 
 
-def baseline(day: date = DAY, labelled: str = "", shares: int = 0) -> BaselineSet:
+def baseline(
+    day: date = DAY, labelled: str = "", shares: int = 0, night_usd: float | None = None
+) -> BaselineSet:
     return BaselineSet(
         day=day, baseline_usd=1_001_295.25, shares=shares, price_usd=408.0, source="open",
-        labelled=labelled,
+        labelled=labelled, night_usd=night_usd,
     )  # fmt: skip
 
 
@@ -291,31 +293,28 @@ def test_averages_and_baseline_wait_for_the_connection(play: Play) -> None:
 def test_what_a_held_night_made_is_said_where_the_day_begins_as_the_stop_comes_on_top(
     play: Play,
 ) -> None:
-    play.lines(LINK, SIGNAL, baseline(), summary())
-    assert play.lines(baseline(date(2025, 6, 3), shares=7355)) == [
+    assert play.lines(LINK, SIGNAL, baseline(shares=7355, night_usd=-20_000.0))[-2:] == [
         "📅 Day Start Equity: $1,001,295.25",
-        "   Overnight: $1,295.25 (+0.13%) since the close of 2025-06-02; today's 2% comes on top",
+        "   Overnight: -$20,000.00 (-1.96%) since the close before; today's 2% comes on top",
     ]
 
 
-def test_a_run_that_is_continued_counts_its_days_from_before_and_knows_the_night(
-    play: Play,
-) -> None:
+def test_a_run_that_is_continued_counts_its_days_from_before(play: Play) -> None:
     play.lines(LINK, SIGNAL, baseline(), summary())
     play.hear(RunBegan(run="run-2"))
     tomorrow = date(2025, 6, 3)
-    assert play.lines(LINK, SIGNAL, baseline(tomorrow, shares=7355))[-1].startswith("   Overnight")
+    play.lines(LINK, SIGNAL, baseline(tomorrow))
     play.hear(summary(tomorrow), RunEnded(days=2))
     assert play.tick() == [Outcome(refused="", days=(summary(), summary(tomorrow)))]
 
 
 def test_a_night_that_was_not_held_or_that_the_stop_counts_is_no_line(play: Play) -> None:
-    play.lines(LINK, SIGNAL, baseline(), summary())
+    play.lines(LINK, SIGNAL, baseline())
     assert len(play.lines(baseline(date(2025, 6, 3), shares=0))) == 1
 
     counted = Play(Settings(stop=Stop(baseline="previous_close")))
-    counted.lines(LINK, SIGNAL, baseline(), summary())
-    assert len(counted.lines(baseline(date(2025, 6, 3), shares=7355))) == 1
+    counted.lines(LINK, SIGNAL, baseline())
+    assert len(counted.lines(baseline(date(2025, 6, 3), shares=7355, night_usd=0.0))) == 1
 
 
 def test_what_stands_is_said_once_and_again_only_when_it_changes(play: Play) -> None:

@@ -318,3 +318,42 @@ def test_under_entry_a_day_whose_stop_sold_the_night_says_what_it_lost() -> None
     summary = day.newest(DaySummary)
     assert (summary.stops, summary.shares) == (1, 0)
     assert summary.return_fraction == pytest.approx(order.shares * -10.0 / CASH_USD)
+
+
+def test_a_day_under_a_capital_cap_says_what_it_made_though_each_baseline_is_the_cap() -> None:
+    given = settings(account={"capital_usd_max": 10_000.0})
+    day = RiskDay(given)
+    day.open_at()
+    first = day.enter()  # 75 shares
+    day.at("16:01")
+    day.hear(day.bar(400.0, TUESDAY))
+    day.next_session()
+    # given: a night that costs 3 a share, a stop 3 lower, an entry again that loses 1
+    morning = one(BaselineSet, day.open_at(397.0))
+    assert (morning.baseline_usd, morning.night_usd) == (10_000.0, first.shares * -3.0)
+    exit_order = day.stopped_at(394.0)
+    day.sold(exit_order, 394.0)
+    day.hear(day.signal("BULL"), day.target(3.0))
+    again = day.enter("15:55", 394.0)
+    day.at("15:59")
+    day.quote(393.0)
+    day.hear(day.bar(393.0, day.hours.day))
+    day.at("16:01")
+    # then: the cap was refilled from the account twice, and hides none of it
+    made_usd = first.shares * -6.0 + again.shares * -1.0
+    before_usd = 10_000.0 + first.shares * 3.0
+    summary = day.newest(DaySummary)
+    assert summary.day == day.hours.day
+    assert summary.return_fraction == pytest.approx(made_usd / before_usd)
+
+
+def test_what_an_entry_costs_is_part_of_the_days_return() -> None:
+    day = RiskDay()
+    day.open_at()
+    order = day.entry_order()
+    day.update(order, "Submitted")
+    day.fill(order, order.shares, 400.0, commission_usd=37.5)
+    day.update(order, "Filled", order.shares)
+    day.hear(day.bar(400.0, TUESDAY))
+    day.at("16:01")
+    assert day.newest(DaySummary).return_fraction == pytest.approx(-37.5 / CASH_USD)

@@ -7,6 +7,7 @@ of bid and ask, else the first price that the broker's own account tells.
 from __future__ import annotations
 
 from common.clock import SECOND_NS
+from common.core import rules
 from common.core.monitor.state import (
     SPLIT_DAYS,
     Baseline,
@@ -89,7 +90,17 @@ def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
         price_usd=price,
         source=source,
         labelled=labelled,
+        night_usd=_night_usd(state, session, shares, price),
     )
+
+
+def _night_usd(state: State, session: Session, shares: int, price: float | None) -> float | None:
+    closing = state.closing
+    if price is None or closing is None or closing.day != session.previous_day:
+        return None
+    if rules.price_looks_split(price, closing.close_usd):
+        return None  # told on another scale
+    return shares * (price - closing.close_usd)
 
 
 def note_broker_price(

@@ -330,6 +330,8 @@ def _note_bear(state: State) -> None:
 
 def _take_baseline(state: State, message: BaselineSet) -> None:
     before = state.baseline
+    if before is not None and before.day != message.day:
+        ledger.settle_day(state)
     state.baseline = Baseline(
         day=message.day,
         baseline_usd=message.baseline_usd,
@@ -344,8 +346,6 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
     kept = state.settings.stop.baseline == "entry" and state.day and state.day.start_equity_usd
     if state.day is not None and state.day.day == message.day and not kept:
         state.day.start_equity_usd = message.baseline_usd
-        if message.price_usd is not None and state.closing is not None:
-            gap = message.price_usd - state.closing.close_usd
-            state.day.gap_usd = message.shares * gap if state.closing.day < message.day else 0.0
+        state.day.night_usd = message.night_usd or 0.0
     if state.account is not None:  # the one it is made of
         ledger.compare_net_liquidation(state, state.account)

@@ -17,6 +17,7 @@ from common.core.monitor.state import (
     Booked,
     Plan,
     State,
+    equity_usd,
     plans,
     profit_usd,
     split_reference,
@@ -215,6 +216,7 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
     entry = state.entry or _filled_after_all(state)
     if entry is None or fill.intent_id != entry.order.intent_id or entry.filled > fill.shares:
         return
+    settle_day(state)
     state.baseline = Baseline(
         day=today,
         baseline_usd=entry.equity_usd,
@@ -229,6 +231,22 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
     state.flow_usd = 0.0
     if state.day is not None:
         state.day.entry_done, state.day.given_up = True, None
+
+
+def settle_day(state: State) -> None:
+    """Keeps what the session has made so far, as another baseline takes this one's place."""
+    if state.day is not None:
+        state.day.settled_usd += made_usd(state, 0.0)
+
+
+def made_usd(state: State, mark_usd: float) -> float:
+    """What the session has made at this price under the baseline in force; one of a day before,
+    kept under `baseline = entry`, counts from the session's own start."""
+    base, day = state.baseline, state.day
+    if base is None or day is None or not day.start_equity_usd:
+        return 0.0
+    from_usd = base.baseline_usd if base.day == day.day else day.start_equity_usd
+    return equity_usd(state, mark_usd) - from_usd
 
 
 def _filled_after_all(state: State) -> Plan | None:
@@ -289,6 +307,8 @@ def _charge(state: State, exec_id: str) -> None:
         return
     if booked.signed_shares > 0:
         base.baseline_usd -= commission_usd
+        if state.day is not None and booked.day == state.day.day:
+            state.day.settled_usd -= commission_usd
         if base.anchor_nlv_usd is not None:
             base.anchor_nlv_usd -= commission_usd
     else:

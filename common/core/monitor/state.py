@@ -139,7 +139,10 @@ class Day(Struct):
     retry_ns: int = 0
     stop_ns: int = 0
     start_equity_usd: float = 0.0
-    gap_usd: float = 0.0
+    night_usd: float = 0.0
+    """What the night made of the shares held at the open: a baseline of the open leaves it out."""
+    settled_usd: float = 0.0
+    """Profit of the session under baselines that were replaced, and what its entries cost."""
     readiness_said: bool = False
     summary_said: bool = False
     last_refusal: str = ""
