@@ -353,6 +353,22 @@ def test_what_after_hours_did_not_sell_leaves_at_the_next_open() -> None:
     assert one(PlaceOrder, day.open_at(390.0)).order.order_type == "MKT"
 
 
+def test_a_stop_that_the_close_cut_off_does_not_keep_a_bear_position_over_night() -> None:
+    """Found by the simulation: a stop leaves at the next open, so nothing went after hours."""
+    day = held_day(given=settings(exit={"bear": "after_hours"}))
+    day.wait_until(day.hours.close_ns - 5 * 10**9)
+    stop = day.stopped_at(397.0, 0)
+    day.wait(10)
+    assert not of(PlaceOrder, day.update(stop, "Cancelled") + day.ticks(10))
+    order = one(PlaceOrder, bear_close(day)).order
+    assert (order.reason, order.order_type, order.outside_rth) == ("bear", "LMT", True)
+    day.wait_until(instant(TUESDAY, "20:00"))
+    day.update(order, "Cancelled")
+    day.next_session()
+    order = one(PlaceOrder, day.open_at(390.0)).order
+    assert (order.reason, order.order_type) == ("stop", "MKT")
+
+
 def test_a_bear_exit_not_sent_a_minute_after_the_open_pages() -> None:
     day = held_day()
     bear_close(day)

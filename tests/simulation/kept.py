@@ -24,5 +24,7 @@ KEPT: dict[int, str] = {
     520937: "a login as another user while a restart had left the old one connected: the harness",
 }
 """The seed, and what it found: in the system, or in its judge."""
-KEPT_CHOICES: dict[int, tuple[str, str]] = {}
+KEPT_CHOICES: dict[int, tuple[str, str]] = {
+    804506: ("after hours", "a stop that the close cut off kept a BEAR position over night"),
+}
 """The seed, the choice of settings it drew, and what it found."""

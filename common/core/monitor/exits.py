@@ -46,9 +46,11 @@ def wanted(state: State) -> Reason | None:
         return "stop"
     if state.flatten_pending:
         return "flatten"
-    if state.bear_pending and state.ours:
-        return "bear"
-    return None
+    return "bear" if _bear(state) else None
+
+
+def _bear(state: State) -> bool:
+    return state.bear_pending and state.ours
 
 
 def decide(state: State, now: Now) -> list[Message]:
@@ -93,8 +95,8 @@ def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | 
         return None
     if state.exit_piece:
         shares = min(shares, state.exit_piece)
-    after_hours = (
-        reason == "bear"
+    after_hours = (  # whatever else is pending: a stop that the close cut off waits for the open
+        _bear(state)
         and state.settings.exit.bear == "after_hours"
         and 0 <= now.market_ns - session.close_ns < EXTENDED_HOURS_NS
     )
@@ -109,7 +111,7 @@ def _order(state: State, now: Now, session: Session, reason: Reason) -> Order | 
         intent_id=f"{key}-EXIT-{attempt}",
         day=session.day,
         purpose="EXIT",
-        reason=reason,
+        reason="bear" if after_hours else reason,
         action="SELL",
         shares=shares,
         order_type="LMT" if after_hours else "MKT",
