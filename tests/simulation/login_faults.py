@@ -36,6 +36,9 @@ def other_login(nemesis: Nemesis) -> Harm:
     drop(nemesis, "TWS was closed", (ORDERS_CLIENT, DATA_CLIENT))
 
     def arrive() -> None:
+        if nemesis.switched_off:  # nobody logs in before the machine is on again
+            nemesis.lasts("other login", 1.0, arrive)
+            return
         # a restart of TWS that ended meanwhile has opened the port
         drop(nemesis, "TWS was closed", (ORDERS_CLIENT, DATA_CLIENT))
         world.note(f"--- TWS has {OTHER_ACCOUNT}, which holds {shares}")

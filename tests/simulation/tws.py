@@ -131,7 +131,7 @@ class SimTws:
         self._refresh_ns = 0
         self._published_ns = timeline.market_ns
         self._number = 0
-        self._halt_told = False
+        self._halt_told: set[int] = set()
 
     @property
     def market_ns(self) -> int:
@@ -291,6 +291,7 @@ class SimTws:
 
     def subscribe_prices(self, pipe: Pipe, symbol: str) -> None:
         self._prices_told.setdefault(pipe.client_id, {})[symbol] = ()
+        self._halt_told.discard(pipe.client_id)  # a new subscription is told a halt that goes on
 
     def account_rows(self) -> tws.AccountRows:
         now_ns = self.market_ns
@@ -383,10 +384,12 @@ class SimTws:
             if not ticks and not said:
                 continue
             shown[symbol] = newest if ticks else before
-            if halted and not self._halt_told:  # its end is not told: what trades proves it
+            if halted and client_id not in self._halt_told:  # its end is not told: a trade proves it
                 said.append((HALTED, 1.0))
+                self._halt_told.add(client_id)
             pipe.tell(Prices(symbol, tuple(said)))
-        self._halt_told = self.tape.halted
+        if not self.tape.halted:
+            self._halt_told.clear()
 
     def _moved(
         self, symbol: str, before: tuple[float, ...], after: tuple[float, ...]

@@ -259,7 +259,7 @@ def execution_root(exec_id: str) -> tuple[str, int]:
 def _take_status(state: State, out: Outbound, status: str, books: int = 0) -> None:
     if out.done:
         past = 0 < books <= out.ended_at  # said before its end
-        if out.status in OURS_TO_REVIVE and status in LIVE_AT_BROKER and not past:
+        if _lives_after_all(out, status) and not past:
             out.stage, out.status = "WORKING", _known(status)
             out.reason = "it is alive at the broker after all"
         elif status == "Filled":
@@ -270,6 +270,12 @@ def _take_status(state: State, out: Outbound, status: str, books: int = 0) -> No
         _end(state, out, _known(status))
     out.absent = 0
     update(state, out)
+
+
+def _lives_after_all(out: Outbound, status: str) -> bool:
+    """Inactive is what follows a refusal; of an order that nobody refused it is a sign of life."""
+    held = out.status == "ABANDONED" and status == "Inactive"
+    return held or (out.status in OURS_TO_REVIVE and status in LIVE_AT_BROKER)
 
 
 def _end(state: State, out: Outbound, status: OrderStatus) -> None:
