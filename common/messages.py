@@ -159,6 +159,17 @@ class OpeningPrint(Message, frozen=True):
     corrected: bool = False
 
 
+class Distribution(Message, frozen=True):
+    """What TWS's two closes say that a share of SMH is paid, `day` being its ex-date.
+
+    The final daily close of the session before, less tick 9, which is that close adjusted for
+    corporate actions. 0 takes back what was said before.
+    """
+
+    day: date
+    distribution_usd: Annotated[float, Meta(ge=0, le=1e6)]
+
+
 class DailyHistory(Message, frozen=True):
     """All final daily closes, oldest first, on one split-adjusted scale, not dividend-adjusted."""
 
@@ -249,6 +260,17 @@ class BaselineSet(Message, frozen=True):
     source: Word
     labelled: Text
     night_usd: ReckonedUsd | None = None
+
+
+class DistributionCounted(Message, frozen=True):
+    """SMH's own distribution, which is no loss of the stop's: so much of it has accrued as well.
+
+    `counted_usd`: of all shares, since the session's day began.
+    """
+
+    day: date
+    distribution_usd: Price
+    counted_usd: Usd
 
 
 class Equity(Message, frozen=True):
@@ -484,7 +506,8 @@ class AccountSnapshot(Message, frozen=True):
     `refreshed_ns`: market time at which the broker completed the refresh (every 3 minutes, or when
     a position changes). `sma_usd` is None where the broker sends none. `portfolio_margin` is None
     when unproven. `other_profit_usd` is the profit of everything that is not SMH: unrealized, and
-    realized since the broker's day began.
+    realized since the broker's day began. `accrued_dividends_usd`: what net liquidation holds of
+    dividends from their ex-date to their payment, of all holdings; None where the broker says none.
     """
 
     refreshed_ns: Ns
@@ -500,6 +523,7 @@ class AccountSnapshot(Message, frozen=True):
     average_cost_usd: Usd
     mark_usd: Price | None
     other_profit_usd: Usd
+    accrued_dividends_usd: Usd | None = None
 
 
 class BrokerPnl(Message, frozen=True):
@@ -773,10 +797,10 @@ class Refused(Message, frozen=True):
 
 Internal = Started | Tick | DiskState | JournalDamaged | Silence | Unanswered
 Fact = (
-    Quote | VixLevel | Session | OpeningPrint | DailyHistory | DailyBar | FeedState
+    Quote | VixLevel | Session | OpeningPrint | Distribution | DailyHistory | DailyBar | FeedState
     | Signal | SignalChanged | TargetPosition
-    | BaselineSet | Equity | StopArmed | BreachSuspected | BreachCleared | StopHit
-    | GoNoGo | EntryRefused | EntryClamped
+    | BaselineSet | DistributionCounted | Equity | StopArmed
+    | BreachSuspected | BreachCleared | StopHit | GoNoGo | EntryRefused | EntryClamped
     | Entered | Exited | ExitFailed | RiskState | DaySummary
     | OrderState
     | BrokerLink | AccountSnapshot | BrokerPnl | OrderUpdate | Fill | Commission | OrderBook

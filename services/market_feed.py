@@ -1,5 +1,5 @@
 """market_feed: hears its own data-only TWS connection, and BrokerLink for the clocks' sake; says
-Quote, VixLevel, Session, OpeningPrint, DailyHistory, DailyBar, FeedState.
+Quote, VixLevel, Session, OpeningPrint, Distribution, DailyHistory, DailyBar, FeedState.
 owns: what a valid price is, and the exchange's hours.   if it dies: its journal brings it back and
 it subscribes anew; hearers see its prices grow old."""
 

@@ -1,10 +1,10 @@
 """risk_monitor: holds the day's baseline, watches the stop, sizes and gates entries, orders exits.
 
-hears   Quote, Session, OpeningPrint, DailyBar, FeedState; Signal, TargetPosition; BrokerLink,
-        AccountSnapshot, BrokerPnl, OrderBook, OrderUpdate, Fill, Commission, HaltLatch,
+hears   Quote, Session, OpeningPrint, Distribution, DailyBar, FeedState; Signal, TargetPosition;
+        BrokerLink, AccountSnapshot, BrokerPnl, OrderBook, OrderUpdate, Fill, Commission, HaltLatch,
         MarginPreview; OrderState
-says    BaselineSet, Equity, StopArmed, StopHit, GoNoGo, EntryRefused, Entered, Exited,
-        RiskState, DaySummary
+says    BaselineSet, DistributionCounted, Equity, StopArmed, StopHit, GoNoGo, EntryRefused, Entered,
+        Exited, RiskState, DaySummary
 asks    PlaceOrder of order_executor; SubmitOrder (the stop that rests at the broker, an exit the
         executor is silent on), CancelOrder, PreviewMargin and Halt of broker_gateway
 answers Halt, Resume, Flatten, Adopt

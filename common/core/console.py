@@ -29,6 +29,7 @@ from common.messages import (
     BrokerNotice,
     DaySummary,
     DiskState,
+    DistributionCounted,
     Entered,
     EntryClamped,
     EntryRefused,
@@ -361,6 +362,8 @@ def _tell(said: _Said, now: Now, message: Message) -> None:  # noqa: C901, PLR09
         case Signal() | BaselineSet():
             if state.shown.get("link", "").startswith("ready"):
                 _tell_standing(said)
+        case DistributionCounted():
+            said.line(lines.distribution(message, state.settings))
         case GoNoGo():
             said.line(lines.go_no_go(message))
         case Entered():

@@ -12,6 +12,7 @@ from common.messages import (
     BrokerNotice,
     DaySummary,
     DiskState,
+    DistributionCounted,
     Entered,
     EntryClamped,
     EntryRefused,
@@ -93,6 +94,12 @@ def day_start(baseline: BaselineSet, settings: Settings) -> str:
         f"{line}\n   Overnight: {usd(night_usd)} ({night_usd / before_usd:+.2%}) since the close "
         f"before; today's {settings.stop.loss_fraction * 100:g}% comes on top"
     )
+
+
+def distribution(news: DistributionCounted, settings: Settings) -> str:
+    a_share, counted = usd(news.distribution_usd), usd(news.counted_usd)
+    symbol = settings.strategy.symbol
+    return f"   {symbol} pays {a_share} a share today (ex-date): {counted} counted"
 
 
 def go_no_go(check: GoNoGo) -> str:

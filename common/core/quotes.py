@@ -2,7 +2,8 @@
 
 hears: raw ticks, codes and answers of its own data-only TWS connection; BrokerLink, whether this
 machine's clock runs ahead of the broker's.
-says: Quote, VixLevel, Session, OpeningPrint, DailyHistory, DailyBar, FeedState, Alert.
+says: Quote, VixLevel, Session, OpeningPrint, Distribution, DailyHistory, DailyBar, FeedState,
+Alert.
 asks its edge: Subscribe, AskContract, ReadHistory, ReadCalendar; each question is asked again until
 it is answered well. Ticks are decided on one by one; everything else is looked at on each Tick.
 """
@@ -33,6 +34,7 @@ from common.messages import (
     TEXT_MAX,
     Alert,
     DailyBar,
+    Distribution,
     FeedState,
     Message,
     Now,
@@ -82,6 +84,7 @@ def _due(state: State, now: Now) -> list[Message]:
         *said,
         *_vix_unknown(state, now),
         *_opening(state, now),
+        *_distribution(state),
         *_provisional_bar(state, now),
         *_feed_state(state, now),
         *_alerts(state, now),
@@ -125,6 +128,20 @@ def _opening(state: State, now: Now) -> list[Message]:
     if said is None and mid_usd is not None and wait_over:
         return [OpeningPrint(session.day, mid_usd, official=False, corrected=again)]
     return []
+
+
+def _distribution(state: State) -> list[Message]:
+    """SMH's distribution on the session's day; what the closes do not say any more is taken back.
+
+    A split's ratio is far beyond any distribution, and both closes follow it at their own time.
+    """
+    session, said = state.session, state.distribution_said
+    if session is None or state.final_day != session.previous_day:
+        return []
+    paid_usd = market_day.distribution_usd(state.final_closes_usd, state.close_tick_usd)
+    if paid_usd == (0.0 if said is None else said.distribution_usd):
+        return []
+    return [Distribution(session.day, paid_usd)]
 
 
 def _provisional_bar(state: State, now: Now) -> list[Message]:

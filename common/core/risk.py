@@ -8,7 +8,7 @@ on every price before anything else is considered.
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.core.monitor import baseline, entry, exits, ledger, resting, stop, vigilance
+from common.core.monitor import baseline, dividends, entry, exits, ledger, resting, stop, vigilance
 from common.core.monitor.heard import evolve, refusal
 from common.core.monitor.state import Day, State, in_session, start
 from common.messages import (
@@ -119,6 +119,9 @@ def _on_price(state: State, now: Now) -> list[Message]:
 
 
 def _on_anything(state: State, now: Now, message: Message) -> list[Message]:
+    counted = dividends.due(state)
+    if counted is not None:
+        return [counted]
     anchor = baseline.due(state, now)
     if anchor is not None and isinstance(message, (Tick, OpeningPrint)):
         return [anchor]

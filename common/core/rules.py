@@ -120,13 +120,54 @@ def unexplained(
 ) -> float:
     """Money that net liquidation gained since its anchor and the profit since does not explain.
 
-    0 within `fraction_max` of net liquidation: commissions, interest and rounding stay below it.
+    0 within `fraction_max` of net liquidation: commissions, a day's interest and rounding stay
+    below it.
     """
     explained_usd = anchor_usd + profit_usd - anchor_profit_usd
     difference_usd = net_liquidation_usd - explained_usd
     if abs(difference_usd) > fraction_max * abs(net_liquidation_usd):
         return difference_usd
     return 0.0
+
+
+def flow(settled_usd: float, unexplained_usd: float, tolerance_usd: float) -> float:
+    """Money moved since a baseline: what was settled before, and what nothing explains since then.
+
+    0 within the tolerance: a withdrawal of what was deposited leaves no flow.
+    """
+    moved_usd = settled_usd + unexplained_usd
+    return moved_usd if abs(moved_usd) > tolerance_usd else 0.0
+
+
+def newly_accrued(before_usd: float, now_usd: float) -> float:
+    """Dividends that accrued between two looks at what is accrued: the move away from 0.
+
+    They are in net liquidation from then on. A move towards 0 is a payment, in cash by then, so
+    net liquidation stays. Below 0 is what short holdings owe.
+    """
+    gained = max(0.0, max(0.0, now_usd) - max(0.0, before_usd))
+    owed = min(0.0, min(0.0, now_usd) - min(0.0, before_usd))
+    return gained + owed
+
+
+CENT_USD = 0.01
+DISTRIBUTION_FRACTION_MIN, DISTRIBUTION_FRACTION_MAX = 0.0005, 0.05
+"""Of the close: below, two sources of one close may differ; above, it is a split or a mistake."""
+
+
+def distribution(close_usd: float, adjusted_usd: float) -> float:
+    """What a share is paid on an ex-date, by the close before it and the same close as the broker
+    adjusts it for that; 0 where the two tell of no distribution."""
+    paid_usd = close_usd - adjusted_usd
+    least_usd = DISTRIBUTION_FRACTION_MIN * close_usd
+    return paid_usd if least_usd < paid_usd <= DISTRIBUTION_FRACTION_MAX * close_usd else 0.0
+
+
+def distribution_counted(distribution_usd: float, shares: float, accrued_usd: float) -> float:
+    """What of a distribution the account has as well, by what accrued to it since the evening; 0
+    below a cent."""
+    counted_usd = min(distribution_usd * shares, accrued_usd)
+    return counted_usd if counted_usd >= CENT_USD else 0.0
 
 
 def reference_price(shares: float, base_price_usd: float, cash_flow_usd: float) -> float:

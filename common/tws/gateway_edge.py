@@ -448,6 +448,7 @@ ROWS: frozenset[str] = frozenset(
     {
         "AccountReady",
         "AccountType",
+        "AccruedDividend",
         "EquityWithLoanValue",
         "ExcessLiquidity",
         "InitMarginReq",

@@ -16,9 +16,9 @@ from common.tws.link_messages import LinkMessage
 
 # IB's tick types for prices (https://interactivebrokers.github.io/tws-api/tick_types.html), live
 # and delayed. 90 is the delayed form of 49.
-BID, ASK, LAST, OPEN, HALTED = 1, 2, 4, 14, 49
-LIVE_TYPE = {66: BID, 67: ASK, 68: LAST, 76: OPEN, 90: HALTED}
-TICK_TYPES = frozenset({BID, ASK, LAST, OPEN, HALTED, *LIVE_TYPE})
+BID, ASK, LAST, CLOSE, OPEN, HALTED = 1, 2, 4, 9, 14, 49
+LIVE_TYPE = {66: BID, 67: ASK, 68: LAST, 75: CLOSE, 76: OPEN, 90: HALTED}
+TICK_TYPES = frozenset({BID, ASK, LAST, CLOSE, OPEN, HALTED, *LIVE_TYPE})
 """The ticks that are passed on; every other one only proves that the stream is alive."""
 
 

@@ -37,6 +37,7 @@ class BarBroker:
         self.interest_usd = 0.0
         self.commission_usd = 0.0
         self.dividend_usd = 0.0
+        self.accrued_usd = 0.0
         self.trades: list[Trade] = []
         self.market_usd = 0.0
         self.bar_open_usd = 0.0
@@ -51,7 +52,8 @@ class BarBroker:
         self._fills = 0
 
     def pass_night(self, dividend_usd: float, night_factor: float) -> None:
-        """Interest for the night on what is owed; dividends per share on their ex-date."""
+        """Interest for the night on what is owed; dividends per share on their ex-date, shown as
+        accrued until `pay`."""
         charge = costs.interest_usd(self.cash_usd, night_factor)
         credit = self.shares * dividend_usd
         self.cash_usd -= charge
@@ -59,6 +61,11 @@ class BarBroker:
         self.interest_usd += charge
         self.dividend_usd += credit
         self._got_usd += credit
+        self.accrued_usd = credit
+
+    def pay(self) -> None:
+        """What has accrued of dividends becomes cash."""
+        self.accrued_usd = 0.0
 
     def carry_out(self, order: Order, day: date, now_ns: int, hit: StopHit | None) -> list[Message]:
         """Fills a market order at once: the gateway's messages about it."""
@@ -107,7 +114,7 @@ class BarBroker:
         return AccountSnapshot(
             refreshed_ns=now_ns,
             net_liquidation_usd=net,
-            cash_usd=self.cash_usd,
+            cash_usd=self.cash_usd - self.accrued_usd,
             equity_with_loan_usd=net,
             init_margin_usd=held,
             maint_margin_usd=held,
@@ -118,6 +125,7 @@ class BarBroker:
             average_cost_usd=0.0,
             mark_usd=mark_usd if self.shares else None,
             other_profit_usd=0.0,
+            accrued_dividends_usd=self.accrued_usd,
         )
 
     def open_trade(self) -> Trade | None:

@@ -18,7 +18,7 @@ from services.backtest import compiling, costs, result
 from services.backtest.sheet import Floats, Ints, Sheet
 
 BASELINES = ("open", "previous_close", "entry", "off")
-PREVIOUS_CLOSE, ENTRY, OFF = 1, 2, 3
+OPEN, PREVIOUS_CLOSE, ENTRY, OFF = 0, 1, 2, 3
 BEAR_EXITS = ("next_open", "close", "next_close")
 NEXT_OPEN, CLOSE, NEXT_CLOSE = 0, 1, 2
 STOPPED, BEAR, LIQUIDATED = (
@@ -33,6 +33,8 @@ SPLIT_DAYS = state.SPLIT_DAYS
 
 Base = tuple[float, int, float, float, int]
 """A baseline: equity, shares, price, money from fills since, day number."""
+Watch = tuple[float, float, float]
+"""What net liquidation is compared with: itself, the profit then, the flow settled until then."""
 
 
 class Terms(NamedTuple):
@@ -66,6 +68,7 @@ class Cell(NamedTuple):
 COMPILED_RULES = (
     rules.ema_alpha, rules.ema_step, rules.side_of, rules.leverage_for_vix, rules.shares_for,
     rules.profit_since, rules.stop_level, rules.risk_base, rules.unexplained,
+    rules.flow, rules.distribution, rules.distribution_counted,
     rules.reference_price, rules.one_near, rules.is_split_of_price, rules.price_looks_split,
     rules.stop_price,
     rules.margin_shares_max, rules.liquidation_price,
@@ -159,32 +162,50 @@ def _anchored(
     shares: int,
     opening_usd: float,
     previous_usd: float,
+    accrued_usd: float,
+    dividend_usd: float,
     today: int,
     loss_fraction: float,
     base: Base,
-) -> tuple[Base, bool, float, float]:
-    """A held position's baseline at the open: itself, whether armed, the stop's equity, and the
-    price that a split's is told by."""
+    watch: Watch,
+) -> tuple[Base, Watch, bool, float, float]:
+    """A held position's baseline at the open: itself, what is compared with, whether armed, the
+    stop's equity, and the price that a split's is told by.
+
+    `accrued_usd`: of all shares, over the night; `dividend_usd`: of one, where the feed tells it.
+    """
     base_usd, base_shares, base_price, base_flow, base_ordinal = base
     if terms.baseline == OFF:
-        return base, False, 0.0, 0.0
+        return base, watch, False, 0.0, 0.0
+    counted = 0.0
+    if dividend_usd > 0.0 and terms.baseline != OPEN:
+        paid = rules.distribution(previous_usd, previous_usd - dividend_usd)
+        counted = rules.distribution_counted(paid, shares, accrued_usd)
     flow = 0.0
     recent = today - base_ordinal <= SPLIT_DAYS
-    split_usd = rules.reference_price(shares, base_price, base_flow) if recent else previous_usd
     if terms.baseline == ENTRY:
+        net = cash + shares * previous_usd
         profit = rules.profit_since(shares, previous_usd, base_shares, base_price, base_flow)
-        flow = rules.unexplained(
-            cash + shares * previous_usd, profit, base_usd, 0.0, terms.flow_fraction_max
+        anchor, anchor_profit, settled = watch
+        moved = rules.unexplained(
+            net, profit, anchor + accrued_usd, anchor_profit, terms.flow_fraction_max
         )
-    else:
-        price = previous_usd if terms.baseline == PREVIOUS_CLOSE else opening_usd
+        flow = rules.flow(settled, moved, terms.flow_fraction_max * abs(net))
+        watch = (net, profit + counted, settled + moved)
+        base_flow += counted
+        base = (base_usd, base_shares, base_price, base_flow, base_ordinal)
+    split_usd = rules.reference_price(shares, base_price, base_flow) if recent else previous_usd
+    if terms.baseline != ENTRY:
+        price = opening_usd
+        if terms.baseline == PREVIOUS_CLOSE:
+            price = previous_usd - counted / shares
         if recent and rules.price_looks_split(price, split_usd):
-            return base, False, 0.0, 0.0
+            return base, watch, False, 0.0, 0.0
         base_usd = cash + shares * price
         base = (base_usd, shares, price, 0.0, today)
         split_usd = price
     level_usd = rules.stop_level(base_usd, rules.risk_base(base_usd, flow), loss_fraction)
-    return base, True, level_usd, split_usd
+    return base, watch, True, level_usd, split_usd
 
 
 @compiling.part
@@ -328,6 +349,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
     paid_usd = got_usd = 0.0
     armed = False
     base = (0.0, 0, 0.0, 0.0, 0)
+    watch = (0.0, 0.0, 0.0)
     stop_usd = split_usd = 0.0
 
     # Nothing is bought before enough closes are known; an entry at the close knows its own.
@@ -347,6 +369,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
             if passed:
                 side = rules.side_of(fast[s - 1], slow[s - 1], side)
         reason, at_usd, level = 0, 0.0, 0.0  # why the position ends, where, the stop's price
+        credit = 0.0
         if shares > 0 or cash < 0.0:
             charge = costs.interest_usd(cash, night_factor[s])
             credit = shares * dividend_usd[s]
@@ -357,9 +380,9 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
             got_usd += credit
 
         if shares > 0 and not at_close:
-            base, armed, stop_usd, split_usd = _anchored(
-                terms, cash, shares, open_usd[s], close_usd[max(0, s - 1)], ordinal[s],
-                cell.loss_fraction, base,
+            base, watch, armed, stop_usd, split_usd = _anchored(
+                terms, cash, shares, open_usd[s], close_usd[max(0, s - 1)], credit,
+                dividend_usd[s], ordinal[s], cell.loss_fraction, base, watch,
             )  # fmt: skip
             if terms.bear_exit == NEXT_OPEN and side <= 0:
                 reason, at_usd = BEAR, open_usd[s]
@@ -386,9 +409,9 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                 break
             side = rules.side_of(fast[s], slow[s], side)
             if shares > 0:
-                base, armed, stop_usd, split_usd = _anchored(
-                    terms, cash, shares, close_usd[s], close_usd[s], ordinal[s + 1],
-                    cell.loss_fraction, base,
+                base, watch, armed, stop_usd, split_usd = _anchored(
+                    terms, cash, shares, close_usd[s], close_usd[s], credit, 0.0, ordinal[s + 1],
+                    cell.loss_fraction, base, watch,
                 )  # fmt: skip
         if shares > 0:
             if side <= 0 and (at_close or terms.bear_exit == NEXT_CLOSE):
@@ -403,6 +426,7 @@ def _loop(  # noqa: C901, PLR0912, PLR0915  (one compiled loop: a call per rule,
                 base_usd = cash - fee
                 today = ordinal[s + 1 if at_close else s]
                 base = (base_usd, 0, 0.0, 0.0 - shares * price, today)
+                watch = (base_usd, 0.0, 0.0)
                 split_usd = rules.reference_price(shares, 0.0, base[3])
                 stop_usd = rules.stop_level(
                     base_usd, rules.risk_base(base_usd, 0.0), cell.loss_fraction

@@ -14,12 +14,13 @@ from datetime import timedelta
 import numpy as np
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.core import risk, strategy
+from common.core import risk, rules, strategy
 from common.messages import (
     BreachSuspected,
     BrokerLink,
     DailyBar,
     DailyHistory,
+    Distribution,
     HaltLatch,
     Message,
     Now,
@@ -151,7 +152,7 @@ class _Run:
         if not self.at_close:
             self._night(s)
         self._hear_session(session)
-        self._tell(broker.snapshot(previous_usd, self.now.market_ns))
+        self._morning(s, previous_usd)
 
         self._at(session.open_ns)
         broker.market_usd = opening_usd
@@ -192,6 +193,19 @@ class _Run:
 
     def _night(self, s: int) -> None:
         self.broker.pass_night(self.dividends[s], self.night_factors[s])
+
+    def _morning(self, s: int, previous_usd: float) -> None:
+        """The account before the open; a dividend accrues and is paid before anything trades. As
+        everything before the bell is one instant at the close, nobody tells of it there."""
+        broker, ns = self.broker, self.now.market_ns
+        self._tell(broker.snapshot(previous_usd, ns))
+        if not broker.accrued_usd:
+            return
+        paid_usd = rules.distribution(previous_usd, previous_usd - self.dividends[s])
+        if not self.at_close:
+            self._tell(Distribution(self.days[s], paid_usd))
+        broker.pay()
+        self._tell(broker.snapshot(previous_usd, ns))
 
     def _bars(self, first: int, until: int) -> None:
         """Each bar's lowest price, as a quote; one that may not fire alone is said again."""

@@ -41,6 +41,11 @@ def _market(message: Any) -> str | None:
         case m.OpeningPrint():
             source = "official" if message.official else "first valid price"
             return f"{message.day} opened at {usd(message.price_usd)} ({source})"
+        case m.Distribution():
+            return f"SMH pays {usd(message.distribution_usd)} a share, ex on {message.day}"
+        case m.DistributionCounted():
+            a_share, counted = usd(message.distribution_usd), usd(message.counted_usd)
+            return f"SMH's distribution of {a_share} a share is no loss: {counted} counted"
         case m.DailyHistory() if message.days:
             count, last = len(message.days), usd(message.closes_usd[-1])
             return f"{count:,} daily closes to {message.days[-1]}, the last {last}"

@@ -113,6 +113,36 @@ def test_a_crash_that_looks_like_a_split_mutes_the_stop_on_both_paths(
     agree(history, options)
 
 
+@pytest.mark.parametrize("baseline", ["open", "previous_close", "entry"])
+def test_a_dividend_larger_than_the_stop_ends_no_position_but_one_measured_from_the_open_either(
+    baseline: str,
+) -> None:
+    # given: rising closes, and on one day a price that is less by the dividend alone
+    closes = [100.0 + at / 4 for at in range(30)]
+    before = [closes[0], *closes[:-1]]
+    prices = [(opened, opened - 0.01, close) for opened, close in zip(before, closes, strict=True)]
+    ex = [tuple(usd - 2.0 for usd in row) if at >= 20 else row for at, row in enumerate(prices)]
+    history = history_of(
+        [(row[0], row[1], row[2]) for row in ex], vix=[20.0] * 30, dividends={20: 2.0}, rate_pct=4.0
+    )
+    options = Options(ema_fast=2, ema_slow=4, history_slow_multiple=1, baseline="open")
+    # when / then
+    result = agree(history, msgspec.structs.replace(options, baseline=baseline))
+    assert not [trade for trade in result.trades if trade.reason == "stop"]
+
+
+def test_the_interest_of_weeks_makes_no_stop_stricter_on_either_path() -> None:
+    # given: 40 calm sessions at 3x, then a fall to 1.9 % of the equity at the entry
+    calm = [(100.0, 99.99, 100.0 + at * 0.001) for at in range(45)]
+    history = history_of(calm, vix=[20.0] * 45, rate_pct=8.0)
+    options = Options(ema_fast=2, ema_slow=4, history_slow_multiple=1, baseline="entry")
+    entry = agree(history, options).trades[0]
+    fallen = entry.entry_usd * (1 - 0.0199 / entry.leverage)
+    calm[44] = (100.0, fallen, 100.0)
+    result = agree(history_of(calm, vix=[20.0] * 45, rate_pct=8.0), options)
+    assert not [trade for trade in result.trades if trade.reason == "stop"]
+
+
 def test_a_year_that_stops_reenters_and_turns_is_part_of_what_is_compared() -> None:
     """Guards the tests above: their histories must not be ones in which nothing happens."""
     options = Options(ema_fast=3, ema_slow=8, history_slow_multiple=1, margin="pm:0.3")

@@ -71,8 +71,8 @@ def session(
 class RiskDay(Script):
     """Everything an entry needs is there, one minute before the open, unless told otherwise.
 
-    `held`, `cash_usd`, `other_usd`, `other_profit_usd` and `mark_usd` are the broker's true books;
-    `account()` tells them, `fill` changes them.
+    `held`, `cash_usd`, `other_usd`, `other_profit_usd`, `accrued_usd` and `mark_usd` are the
+    broker's true books; `account()` tells them, `fill` changes them.
     """
 
     def __init__(
@@ -89,6 +89,8 @@ class RiskDay(Script):
         super().__init__(risk, given or settings(), instant(self.hours.day, at))
         self.held, self.cash_usd, self.other_usd = held, cash_usd, 0.0
         self.other_profit_usd = 0.0
+        self.accrued_usd = 0.0
+        self.tells_accrued = True
         self.mark_usd = CLOSE_USD
         self.portfolio_margin: bool | None = True
         self.sma_usd: float | None = None
@@ -192,7 +194,7 @@ class RiskDay(Script):
         """One completed refresh of the broker's true books."""
         self.wait(after_s)
         value_usd = self.held * self.mark_usd
-        equity_usd = self.cash_usd + value_usd + self.other_usd
+        equity_usd = self.cash_usd + value_usd + self.other_usd + self.accrued_usd
         margin_usd = abs(value_usd) * self.margin_rate
         return self.hear(
             AccountSnapshot(
@@ -209,6 +211,7 @@ class RiskDay(Script):
                 average_cost_usd=self.mark_usd,
                 mark_usd=self.mark_usd,
                 other_profit_usd=self.other_profit_usd,
+                accrued_dividends_usd=self.accrued_usd if self.tells_accrued else None,
             )
         )
 
@@ -286,7 +289,7 @@ class RiskDay(Script):
                 init_before_usd=0.0,
                 init_after_usd=value_usd * self.margin_rate,
                 maint_after_usd=value_usd * self.margin_rate,
-                equity_with_loan_after_usd=self.cash_usd + self.other_usd,
+                equity_with_loan_after_usd=self.cash_usd + self.other_usd + self.accrued_usd,
                 commission_usd=5.0,
                 problem=problem,
                 rejected="201" in problem,

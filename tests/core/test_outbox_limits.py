@@ -440,6 +440,23 @@ def test_the_profit_of_other_holdings_is_told_apart_from_smhs() -> None:
     assert play.state.account.other_profit_usd == 150.0
 
 
+@pytest.mark.parametrize("prefix", ["", "$LEDGER-"])
+def test_dividends_that_accrue_are_told_in_the_base_currency(prefix: str) -> None:
+    play = ready()
+    rows = account_rows()
+    told = [(f"{prefix}AccruedDividend", "7502.25", "USD"), ("AccruedDividend", "9.00", "EUR")]
+    play.hear(msgspec.structs.replace(rows, rows=(*rows.rows, *told)))
+    assert play.state.account is not None
+    assert play.state.account.accrued_dividends_usd == 7_502.25
+
+
+def test_dividends_that_the_broker_does_not_tell_are_not_known() -> None:
+    play = ready()
+    play.hear(account_rows(net=777.0))
+    assert play.state.account is not None
+    assert play.state.account.accrued_dividends_usd is None
+
+
 def test_rows_of_an_account_that_is_not_ready_are_no_account() -> None:
     play = ready()
     play.hear(account_rows(net=0.0, AccountReady="false"))

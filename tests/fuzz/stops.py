@@ -214,7 +214,7 @@ def flow(market: Market) -> str:
         risk.other_usd += amount
     else:
         amount = SHARES * 0.6
-        risk.cash_usd += amount
+        risk.accrued_usd += amount
     risk.account()
     return f"{what} {amount:,.0f}"
 

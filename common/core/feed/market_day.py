@@ -12,7 +12,12 @@ from itertools import pairwise
 from operator import attrgetter
 
 from common.core.feed.price_book import valid_price
-from common.core.rules import SECOND_NS, price_looks_split
+from common.core.rules import (
+    DISTRIBUTION_FRACTION_MIN,
+    SECOND_NS,
+    distribution,
+    price_looks_split,
+)
 from common.messages import DailyBar, DailyHistory, Session
 from common.tws.market_messages import ContractLine, PriceBar, SessionHours
 
@@ -134,6 +139,16 @@ def unadjusted(bars: Sequence[PriceBar]) -> str:
                 f"(${after.close_usd:,.2f}) look like a split that is not adjusted for"
             )
     return ""
+
+
+def distribution_usd(closes_usd: Sequence[float], tick_usd: float | None) -> float:
+    """What a share is paid today: the last of the final closes less TWS's own, which is adjusted
+    for it; 0 where they tell of none, and while TWS's is still that of the day before."""
+    if tick_usd is None or len(closes_usd) < 2:
+        return 0.0
+    before_usd, last_usd = closes_usd[-2:]
+    stale = abs(tick_usd - before_usd) <= DISTRIBUTION_FRACTION_MIN * before_usd
+    return 0.0 if stale else distribution(last_usd, tick_usd)
 
 
 def history_of(bars: Sequence[PriceBar]) -> DailyHistory:

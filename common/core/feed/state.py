@@ -20,6 +20,7 @@ from common.messages import (
     Alert,
     BrokerLink,
     DailyBar,
+    Distribution,
     FeedState,
     Message,
     Now,
@@ -33,6 +34,7 @@ from common.messages import (
 from common.settings import Settings
 from common.tws.link_messages import LinkDown, LinkUp, TwsError
 from common.tws.market_messages import (
+    CLOSE,
     HALTED,
     LAST,
     LIVE_TYPE,
@@ -122,6 +124,11 @@ class State(Struct):
     """Those of them that are over and have no daily bar: the calendar did not know better."""
     past_days: tuple[date, ...] = ()
     final_day: date | None = None
+    final_closes_usd: tuple[float, ...] = ()
+    """The last two of the final daily closes."""
+    close_tick_usd: float | None = None
+    """TWS's close of the day before, heard since the session became the current one."""
+    distribution_said: Distribution | None = None
     session: Session | None = None
     book_day: date | None = None
     open_before_usd: float | None = None
@@ -273,6 +280,7 @@ def _hear_answer(state: State, message: ContractsFound | CalendarRead | HistoryR
             state.history.answered(message.asked_ns, problem)
             if not problem:
                 state.final_day = bars[-1].day
+                state.final_closes_usd = tuple(bar.close_usd for bar in bars[-2:])
                 if state.book.level.value is None:
                     state.book.level.value = bars[-1].close_usd
 
@@ -309,7 +317,10 @@ def _hear_self(state: State, now: Now, message: Message) -> None:
                 state.open_before_usd = state.open_usd or state.open_before_usd
                 state.open_usd = state.first_mid_usd = state.prices = state.opening_said = None
                 state.opening_at, state.opening_early = None, False
+                state.close_tick_usd = state.distribution_said = None
             state.session = message
+        case Distribution():
+            state.distribution_said = message
         case OpeningPrint():
             state.opening_at = now if state.opening_said is None else state.opening_at
             state.opening_said, state.opening_early = message, False
@@ -340,6 +351,8 @@ def _hear_smh(state: State, now: Now, message: RawTicks) -> None:
             state.halt = (state.halt or now) if tick.value > 0 else None
         elif side == OPEN:
             _hear_open(state, now, valid_price(tick.value))
+        elif side == CLOSE:
+            state.close_tick_usd = valid_price(tick.value) or state.close_tick_usd
         elif kind in {"live", "delayed"}:
             quote = state.book.hear(tick, now, kind, data)
             if quote is not None:

@@ -86,4 +86,5 @@ def snapshot(state: State, now: Now, report: AccountRows) -> AccountSnapshot | N
         average_cost_usd=ours.average_cost_usd if ours else 0.0,
         mark_usd=ours.mark_usd if ours and ours.shares else None,
         other_profit_usd=sum(h.profit_usd for h in report.holdings if h is not ours),
+        accrued_dividends_usd=rows.amount("AccruedDividend"),
     )

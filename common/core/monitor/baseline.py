@@ -26,6 +26,7 @@ NO_PRINT_NS = 75 * SECOND_NS
 tells the open within a minute of a subscription or not at all. With delayed data none is due."""
 NO_OPEN = "no official open: stricter of previous close and "
 DELAYED = frozenset({"delayed", "delayed_frozen"})
+CLOSE = "previous close"
 OF_THE_OPEN = ("open", "first price")
 RETAKEN = "taken again: the opening print of before was none of the session's"
 
@@ -43,7 +44,7 @@ def due(state: State, now: Now) -> BaselineSet | None:
     base = state.baseline
     if choice == "entry" and base is not None and state.shares > 0:
         return None
-    if base is not None and base.day == session.day and not _of_before_the_open(state, base):
+    if base is not None and base.day == session.day and not _taken_again(state, base):
         return None
     if now.market_ns >= session.close_ns:
         return None
@@ -61,7 +62,10 @@ def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
         if state.settings.stop.baseline == "previous_close":
             if state.closing is None or state.closing.day != session.previous_day:
                 return None
-            price, source = state.closing.close_usd, "previous close"
+            price, source = state.closing.close_usd, CLOSE
+            paid_usd = _counted_a_share(state, session, shares)
+            if paid_usd:
+                price, labelled = price - paid_usd, f"less the distribution of ${paid_usd:,.2f}"
         elif opening is not None and opening.day == session.day:
             price = opening.price_usd
             source = "open" if opening.official else "first price"
@@ -100,7 +104,8 @@ def _night_usd(state: State, session: Session, shares: int, price: float | None)
         return None
     if rules.price_looks_split(price, closing.close_usd):
         return None  # told on another scale
-    return shares * (price - closing.close_usd)
+    paid_usd = _counted_a_share(state, session, shares)
+    return shares * (price + paid_usd - closing.close_usd)
 
 
 def note_broker_price(
@@ -133,18 +138,31 @@ def _told_by_account(state: State, now: Now, session: Session) -> BrokerPrice | 
     return told if now.market_ns - told.heard_ns >= NO_PRINT_NS else None
 
 
-def _of_before_the_open(state: State, base: Baseline) -> bool:
-    """Measured from a price of before the open, and the feed has the session's own by now. Once
-    something was traded the baseline stays."""
+def _taken_again(state: State, base: Baseline) -> bool:
+    """Measured from a price of before the open, and the feed has the session's own by now; or from
+    the whole close, and SMH's distribution was counted since."""
     opening = state.opening
+    corrected = opening is not None and opening.corrected and opening.day == base.day
+    early = corrected and base.source in OF_THE_OPEN and _untouched(state, base)
+    counted = state.day is not None and state.day.counted_usd > 0
+    return early or (counted and of_undiminished_close(state, base))
+
+
+def of_undiminished_close(state: State, base: Baseline) -> bool:
+    """Measured from the whole close of the day before, and nothing came of it so far."""
+    return base.source == CLOSE and not base.labelled and _untouched(state, base)
+
+
+def _untouched(state: State, base: Baseline) -> bool:
+    """Once something was traded the baseline stays; it is taken again once."""
     traded = base.cash_flow_usd != 0 or base.shares != state.shares or base.recounted
-    return (
-        opening is not None
-        and opening.corrected
-        and opening.day == base.day
-        and base.source in OF_THE_OPEN
-        and not (base.retaken or traded or state.stop_fired)
-    )
+    return not (base.retaken or traded or state.stop_fired)
+
+
+def _counted_a_share(state: State, session: Session, shares: int) -> float:
+    """SMH's own distribution on the session's day, as far as it was counted."""
+    day = state.day
+    return day.counted_usd / shares if day is not None and day.day == session.day else 0.0
 
 
 def _stricter(state: State, price: float) -> float:

@@ -6,7 +6,7 @@ from datetime import date
 
 from common import settings as settings_file
 from common.clock import SECOND_NS
-from common.core.monitor import baseline, ledger, own_orders, resting
+from common.core.monitor import baseline, dividends, ledger, own_orders, resting
 from common.core.monitor.state import (
     Baseline,
     Day,
@@ -31,6 +31,8 @@ from common.messages import (
     DailyBar,
     DaySummary,
     DiskState,
+    Distribution,
+    DistributionCounted,
     Entered,
     EntryRefused,
     Equity,
@@ -102,6 +104,8 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
             _take_session(state, message)
         case OpeningPrint():
             state.opening = message
+        case Distribution():
+            state.distribution = message
         case DailyBar():
             if message.final or state.closing is None or state.closing.day <= message.day:
                 state.closing = message
@@ -161,6 +165,8 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
     match message:
         case BaselineSet():
             _take_baseline(state, message)
+        case DistributionCounted():
+            dividends.take_counted(state, message)
         case BreachSuspected():
             state.breach = message
         case BreachCleared():
@@ -267,8 +273,11 @@ def _take_person(state: State, command: Halt | Resume | Adopt | Flatten) -> None
 def _take_session(state: State, session: Session) -> None:
     state.session = session
     if state.day is None or session.day != state.day.day:
-        went_back = state.day is not None and session.day < state.day.day
+        before = state.day
+        went_back = before is not None and session.day < before.day
         state.day = Day(day=session.day, entry_over=SET_BACK if went_back else "")
+        state.day.overnight_shares = max(0, state.shares or 0)
+        state.day.accrued_usd = 0.0 if before is None or went_back else before.evening_usd
         state.day.start_equity_usd = _kept_equity_usd(state, session)
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
@@ -281,9 +290,7 @@ def _take_session(state: State, session: Session) -> None:
         if state.resting is not None and state.resting.status in DONE_STATUSES:
             state.resting = None
         state.cancelled = set()
-        if state.shares and state.settings.stop.baseline != "entry":  # there it stays a flow
-            state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
-        state.flow_usd = 0.0
+        _carry_flow(state)
         state.done_keys = set()
         # A correction or a commission may come a day late, a repeat after a clock that ran ahead.
         newest = max((fill.day for fill in state.fills.values()), default=session.day)
@@ -300,6 +307,15 @@ def _kept_equity_usd(state: State, session: Session) -> float:
     if state.settings.stop.baseline != "entry" or not state.shares or closing is None:
         return 0.0
     return equity_usd(state, closing.close_usd) if closing.day == session.previous_day else 0.0
+
+
+def _carry_flow(state: State) -> None:
+    """A flow lasts as long as the baseline of what is held: under `entry` over the night too."""
+    if state.shares and state.settings.stop.baseline == "entry":
+        return
+    if state.shares:
+        state.uninvested_usd = max(0.0, state.uninvested_usd + state.flow_usd)
+    state.flow_usd = 0.0
 
 
 def _take_link(state: State, link: BrokerLink) -> None:

@@ -12,12 +12,15 @@ import msgspec
 
 from common.clock import SECOND_NS
 from common.core import rules
+from common.core.monitor import dividends
 from common.core.monitor.state import (
+    Anchor,
     Baseline,
     Booked,
     Plan,
     State,
     equity_usd,
+    of_session,
     plans,
     profit_usd,
     split_reference,
@@ -44,6 +47,7 @@ STAMP_NS = SECOND_NS
 def take_account(state: State, now: Now, account: AccountSnapshot) -> None:
     """The broker's count and money: the first begins the ledger, later ones are compared."""
     state.account = account
+    dividends.take_accrued(state, account)
     if state.shares is None:
         state.shares = account.shares
         state.ledger_from_ns = account.refreshed_ns
@@ -121,6 +125,7 @@ def _split_booked(state: State, before: int, account: AccountSnapshot) -> float 
     state.closing = _after_split(state.closing, ratio, mark_usd)
     if state.day is not None:
         state.day.entry_over = "a split was booked today"
+        state.day.overnight_shares = 0  # what was paid on them, and of which shares, is a guess
     return before * ratio
 
 
@@ -140,23 +145,27 @@ def _halt_when_short(state: State) -> None:
 
 
 def compare_net_liquidation(state: State, account: AccountSnapshot) -> None:
-    """Net liquidation of one completed refresh against what fills and prices explain, those of
-    other holdings too."""
+    """Net liquidation of one completed refresh against what fills, prices and dividends explain,
+    those of other holdings too. The first account of a session settles what was moved until then,
+    and is what later ones are compared with."""
     base = state.baseline
     if base is None or (account.mark_usd is None and state.shares):
         return
+    net_usd, fraction_max = account.net_liquidation_usd, state.settings.stop.flow_fraction_max
     profit = profit_usd(state, account.mark_usd or 0.0) + account.other_profit_usd
-    if base.anchor_nlv_usd is None:
-        base.anchor_nlv_usd = account.net_liquidation_usd
-        base.anchor_profit_usd = profit
+    anchor = base.anchor
+    if anchor is None:
+        base.anchor = Anchor(base.day, net_usd, profit)
+        base.unused_usd = max(0.0, net_usd - base.baseline_usd)
         return
-    state.flow_usd = rules.unexplained(
-        account.net_liquidation_usd,
-        profit,
-        base.anchor_nlv_usd,
-        base.anchor_profit_usd,
-        state.settings.stop.flow_fraction_max,
+    moved_usd = rules.unexplained(
+        net_usd, profit, anchor.net_liquidation_usd, anchor.profit_usd, fraction_max
     )
+    state.flow_usd = rules.flow(base.settled_flow_usd, moved_usd, fraction_max * abs(net_usd))
+    session = state.session
+    if session is not None and anchor.day < session.day and of_session(state, account):
+        base.settled_flow_usd += moved_usd
+        base.anchor = Anchor(session.day, net_usd, profit)
 
 
 def take_fill(state: State, now: Now, fill: Fill) -> None:
@@ -217,15 +226,14 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
     if entry is None or fill.intent_id != entry.order.intent_id or entry.filled > fill.shares:
         return
     settle_day(state)
+    account, sized_usd = entry.sized_on, entry.equity_usd
     state.baseline = Baseline(
-        day=today,
-        baseline_usd=entry.equity_usd,
-        shares=0,
-        price_usd=0.0,
-        source="entry fill",
-        anchor_nlv_usd=entry.sized_on.net_liquidation_usd if entry.sized_on else None,
-        anchor_profit_usd=entry.sized_on.other_profit_usd if entry.sized_on else 0.0,
+        day=today, baseline_usd=sized_usd, shares=0, price_usd=0.0, source="entry fill"
     )
+    if account is not None:
+        net_usd = account.net_liquidation_usd
+        state.baseline.anchor = Anchor(today, net_usd, account.other_profit_usd)
+        state.baseline.unused_usd = max(0.0, net_usd - sized_usd)
     state.breach = None
     state.stop_fired = False
     state.flow_usd = 0.0
@@ -309,8 +317,8 @@ def _charge(state: State, exec_id: str) -> None:
         base.baseline_usd -= commission_usd
         if state.day is not None and booked.day == state.day.day:
             state.day.settled_usd -= commission_usd
-        if base.anchor_nlv_usd is not None:
-            base.anchor_nlv_usd -= commission_usd
+        if base.anchor is not None:
+            base.anchor.net_liquidation_usd -= commission_usd
     else:
         base.cash_flow_usd -= commission_usd
 

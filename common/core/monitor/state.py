@@ -21,6 +21,7 @@ from common.messages import (
     BrokerLink,
     BrokerPnl,
     DailyBar,
+    Distribution,
     FeedState,
     HaltLatch,
     MarginPreview,
@@ -51,12 +52,25 @@ FILLS_COME_NS = 5 * SECOND_NS
 """Host time by which executions may come after the status that reports them."""
 
 
+class Anchor(Struct):
+    """What net liquidation is compared with: itself and the profit explained, in one account.
+
+    Taken anew with the first account of each session: a day's interest is within the tolerance,
+    that of weeks would look like a withdrawal. What accrues of dividends since is added.
+    """
+
+    day: date
+    net_liquidation_usd: float
+    profit_usd: float
+
+
 class Baseline(Struct):
     """Equity, position and price at the instant the stop is measured from.
 
     `cash_flow_usd`: money from fills since then, sales positive, commissions negative. `recounted`:
     the broker's share count was believed since then without a fill that explains it. `retaken`: it
-    stands in the place of one that was measured before the open.
+    stands in the place of another one of its day. `settled_flow_usd`: money moved until
+    the anchor was taken. `unused_usd`: net liquidation beyond `account.capital_usd_max`.
     """
 
     day: date
@@ -68,8 +82,9 @@ class Baseline(Struct):
     cash_flow_usd: float = 0.0
     recounted: bool = False
     retaken: bool = False
-    anchor_nlv_usd: float | None = None
-    anchor_profit_usd: float = 0.0
+    anchor: Anchor | None = None
+    settled_flow_usd: float = 0.0
+    unused_usd: float = 0.0
 
 
 class BrokerPrice(Struct):
@@ -138,6 +153,14 @@ class Day(Struct):
     rejections: int = 0
     retry_ns: int = 0
     stop_ns: int = 0
+    overnight_shares: int = 0
+    """Held when the day's session became the current one, usually the evening before."""
+    accrued_usd: float = 0.0
+    """Dividends of all holdings that accrued since the close before the session."""
+    evening_usd: float = 0.0
+    """Those that accrued after its own close."""
+    counted_usd: float = 0.0
+    """Of them SMH's own, as counted for its stop."""
     start_equity_usd: float = 0.0
     night_usd: float = 0.0
     """What the night made of the shares held at the open: a baseline of the open leaves it out."""
@@ -162,6 +185,7 @@ class State(Struct):
     pnl: BrokerPnl | None = None
     broker_open: BrokerPrice | None = None
     opening: OpeningPrint | None = None
+    distribution: Distribution | None = None
     closing: DailyBar | None = None
     signal: Signal | None = None
     target: TargetPosition | None = None
@@ -184,6 +208,8 @@ class State(Struct):
     fills: dict[str, Booked] = field(default_factory=dict)
     commissions: dict[str, float] = field(default_factory=dict)
     baseline: Baseline | None = None
+    accrued_usd: float | None = None
+    """Dividends accrued, as the broker said them last."""
     flow_usd: float = 0.0
     uninvested_usd: float = 0.0
 
@@ -269,8 +295,8 @@ def level_usd(state: State, loss_fraction: float) -> float:
     if base is None:
         return 0.0
     baseline_usd, flow_usd = base.baseline_usd, state.flow_usd
-    if state.settings.account.capital_usd_max > 0 and base.anchor_nlv_usd is not None:
-        flow_usd += max(0.0, base.anchor_nlv_usd - baseline_usd)
+    if state.settings.account.capital_usd_max > 0:
+        flow_usd += base.unused_usd
     return rules.stop_level(baseline_usd, rules.risk_base(baseline_usd, flow_usd), loss_fraction)
 
 
