@@ -329,6 +329,19 @@ def test_an_order_of_a_past_session_without_a_trace_is_abandoned() -> None:
     assert play.status_of(sent.order) == "ABANDONED"
 
 
+def test_an_abandoned_order_that_is_inactive_at_ib_after_all_is_followed_and_cancelled() -> None:
+    """Found by the simulation: a dialog of TWS had held it, and IB put it aside."""
+    play = ready()
+    sent = play.send(order())
+    while play.status_of(sent.order) != "ABANDONED":
+        play.pass_s(11)
+        play.books()
+    play.hear(play.status(sent, "Inactive"))
+    assert play.status_of(sent.order) == "Inactive"
+    play.pass_s(11)
+    assert [cancel.order_id for cancel in play.all(tws.SendCancel)] == [sent.order_id]
+
+
 def test_a_past_sessions_order_in_doubt_ends_though_the_position_has_changed() -> None:
     play = ready(shares=1000)
     sent = play.send(order("EXIT"))

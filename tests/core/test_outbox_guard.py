@@ -213,6 +213,47 @@ def test_a_delayed_price_is_never_held_against_the_level() -> None:
     assert not play.sent
 
 
+def marks(play: Play, *usd: float, shares: int = 1000) -> None:
+    """The broker's profit and loss of the position, once a second."""
+    for price in usd:
+        play.hear(tws.PnlReport(shares, shares * price, 0.0, None))
+        play.pass_s(1.0)
+
+
+def test_with_delayed_data_the_brokers_own_mark_is_held_against_the_level() -> None:
+    play = guarded()
+    play.hear(tws.OwnPrice(99.9, "delayed"))
+    marks(play, 99.9)
+    silence(play)
+    marks(play, 99.0, 98.9)
+    play.hear(tws.OwnPrice(99.9, "delayed"))  # of a quarter of an hour ago
+    marks(play, 98.8)
+    assert [sent.order.intent_id for sent in play.all(tws.SendOrder)] == [OWN]
+    assert not [alert for alert in play.all(Alert) if alert.code == "guard_blind" and alert.raised]
+
+
+@pytest.mark.parametrize(
+    "usd",
+    [(99.35, 99.35, 99.35), (99.0, 99.5, 99.0, 99.5), (50.0, 50.0, 50.0)],
+    ids=["above the level", "one low mark at a time", "a 2:1 split"],
+)
+def test_a_mark_that_is_no_breach_is_not_sold(usd: tuple[float, ...]) -> None:
+    play = guarded()
+    silence(play)
+    marks(play, *usd)
+    assert not play.sent
+
+
+def test_a_mark_of_other_shares_is_none_and_a_live_price_goes_before_it() -> None:
+    play = guarded()
+    silence(play)
+    marks(play, 90.0, 90.0, 90.0, shares=900)
+    assert not play.sent
+    prices(play, 99.9)
+    marks(play, 98.0, 98.0, 98.0)
+    assert not play.sent
+
+
 def test_a_level_for_another_number_of_shares_is_no_level() -> None:
     play = guarded()
     play.hear(armed(shares=900))

@@ -22,6 +22,11 @@ KEPT: dict[int, str] = {
     400115: "part of a share, which no execution explains, was a difference: the judge",
     400198: "an order of others was looked for by a permId that nobody had told: the harness",
     520937: "a login as another user while a restart had left the old one connected: the harness",
+    700765: "market time rushed on while a position did not add up: its execution was never told",
+    701000: "another login was awaited while the power was cut: the harness",
+    710142: "a halt was told to one client only: the harness",
+    710693: "a fall that lasted as long as the stop monitor was stopped: the judge",
+    710773: "an abandoned order that a dialog sent, Inactive at IB, was not followed",
 }
 """The seed, and what it found: in the system, or in its judge."""
 KEPT_CHOICES: dict[int, tuple[str, str]] = {

@@ -71,6 +71,9 @@ def pause(nemesis: Nemesis) -> Harm:
     process, pause_s = some_process(nemesis), nemesis.chance.choice((0.3, 1.0, 2.5, 10.0))
     patience_s, life = nemesis.chance.uniform(*WATCHDOG_S), process.lives
     process.pause()
+    stopped_ns = nemesis.world.timeline.host_ns
+    until_ns = stopped_ns + seconds(min(pause_s, patience_s))
+    nemesis.trouble.append((f"pause of {process.name}", stopped_ns, until_ns))
 
     def end() -> None:
         if process.lives == life and process.up:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -196,12 +197,15 @@ def _sold_in_the_evening(world: World, close: BearClose) -> None:
 
 
 def _unseen(world: World, breach: Breach) -> bool:
-    """It came and went while the stop monitor was dead and nobody stood by."""
-    dead = f"restart of {topology.RISK}"
-    return not breach.answered and any(
-        name == dead and from_ns <= breach.host_ns and breach.last_host_ns <= to_ns
-        for name, from_ns, to_ns in world.nemesis.trouble
-    )
+    """It came and went while the stop monitor was dead or stopped and nobody stood by, but for its
+    first sample."""
+    out = {f"restart of {topology.RISK}", f"pause of {topology.RISK}"}
+    seen_ns = breach.host_ns + SAMPLES_NS
+    until_ns = 0
+    for name, from_ns, to_ns in sorted(world.nemesis.trouble, key=itemgetter(1)):
+        if name in out and from_ns <= max(seen_ns, until_ns):
+            until_ns = max(until_ns, to_ns)
+    return not breach.answered and breach.last_host_ns <= until_ns
 
 
 def _answered_in_time(world: World, breach: Breach) -> None:

@@ -384,7 +384,9 @@ class SimTws:
             if not ticks and not said:
                 continue
             shown[symbol] = newest if ticks else before
-            if halted and client_id not in self._halt_told:  # its end is not told: a trade proves it
+            if (
+                halted and client_id not in self._halt_told
+            ):  # its end is not told: a trade proves it
                 said.append((HALTED, 1.0))
                 self._halt_told.add(client_id)
             pipe.tell(Prices(symbol, tuple(said)))

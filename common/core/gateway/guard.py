@@ -3,7 +3,8 @@
 The monitor says StopArmed every second while it lives. Once that has been silent for as long as
 topology allows (3 s of host time) with a position held in the session, the gateway sells by itself:
 
-- on a true breach: its own live price at or below the armed level in two samples a second apart;
+- on a true breach: its own live price, or the broker's mark of what is held where that is missing
+  or delayed, at or below the armed level in two samples a second apart;
 - on a stop that has fired: StopHit was heard, and no exit has come for 3 s.
 
 What it sends is an exit like any other, under the same limits and in the same one-cancels-all
@@ -52,7 +53,9 @@ class Guard(Struct):
     """Market time of the first price at or below the level since the last one above it."""
     price_usd: float = 0.0
     price_ns: int = 0
-    """Market time of the newest own price; 0 when it is not live."""
+    """Market time of the newest price that may be held against the level; 0: none."""
+    live_ns: int = 0
+    """Of the newest live price of our own; 0 when it is not live."""
     tries: int = 0
     tried_host_ns: int = 0
     day: date | None = None
@@ -80,16 +83,34 @@ def hear(guard: Guard, now: Now, message: Message) -> None:
         case Started():
             # host time may have started anew with the machine: every wait begins again
             guard.silent, guard.hit_host_ns, guard.tried_host_ns = False, now.host_ns, now.host_ns
-            guard.low_ns = guard.price_ns = 0
+            guard.low_ns = guard.price_ns = guard.live_ns = 0
         case _:
             pass
 
 
 def take_price(guard: Guard, now: Now, price_usd: float, *, live: bool) -> None:
     """The gateway's own price; only a live one is held against the level."""
-    guard.price_usd, guard.price_ns = price_usd, now.market_ns if live else 0
+    if live:
+        guard.live_ns = now.market_ns
+        _see(guard, now, price_usd)
+    elif guard.live_ns:
+        guard.live_ns = guard.price_ns = guard.low_ns = 0
+
+
+def take_mark(guard: Guard, now: Now, settings: Settings, shares: int, value_usd: float) -> None:
+    """The broker's own value of what is held, about once a second: it serves where no live price
+    of our own does, which with delayed data is always."""
+    armed = guard.armed
+    if armed is None or shares != armed.shares or shares <= 0 or value_usd <= 0:
+        return
+    if not _fresh(guard.live_ns, now, settings):
+        _see(guard, now, value_usd / shares)
+
+
+def _see(guard: Guard, now: Now, price_usd: float) -> None:
+    guard.price_usd, guard.price_ns = price_usd, now.market_ns
     level = guard.armed.stop_price_usd if guard.armed is not None else None
-    if not live or level is None or price_usd > level or rules.price_looks_split(price_usd, level):
+    if level is None or price_usd > level or rules.price_looks_split(price_usd, level):
         guard.low_ns = 0
     elif not guard.low_ns:
         guard.low_ns = now.market_ns
@@ -125,11 +146,11 @@ def found(guard: Guard, order: Order) -> None:
 
 
 def blind(guard: Guard, now: Now, settings: Settings, session: Session, held: int) -> bool:
-    """Nobody watches: the monitor is silent, shares are held, and there is no own live price."""
+    """Nobody watches: the monitor is silent, shares are held, and there is no price for them."""
     in_session = session.open_ns <= now.market_ns < session.close_ns
     if not watches(guard, settings) or held <= 0 or not in_session:
         return False
-    return not _fresh(guard, now, settings)
+    return not _fresh(guard.price_ns, now, settings)
 
 
 def watches(guard: Guard, settings: Settings) -> bool:
@@ -183,12 +204,12 @@ def _breached(guard: Guard, now: Now, settings: Settings, session: Session, sigh
         return False
     confirm_ns = int(settings.stop.confirm_s * SECOND_NS)
     confirmed = guard.low_ns > 0 and guard.price_ns - guard.low_ns >= confirm_ns
-    return confirmed and _fresh(guard, now, settings)
+    return confirmed and _fresh(guard.price_ns, now, settings)
 
 
-def _fresh(guard: Guard, now: Now, settings: Settings) -> bool:
-    age_ns = now.market_ns - guard.price_ns
-    return guard.price_ns > 0 and 0 <= age_ns <= int(settings.data.quote_age_s_max * SECOND_NS)
+def _fresh(price_ns: int, now: Now, settings: Settings) -> bool:
+    age_ns = now.market_ns - price_ns
+    return price_ns > 0 and 0 <= age_ns <= int(settings.data.quote_age_s_max * SECOND_NS)
 
 
 def acted(intent_id: str, day: date) -> bool:

@@ -242,6 +242,7 @@ def _take_account(state: State, now: Now, report: tws.AccountRows) -> None:
 
 def _pnl(state: State, now: Now, report: tws.PnlReport) -> None:
     state.pnl_market_ns, state.pnl_host_ns = now.market_ns, now.host_ns
+    guard.take_mark(state.guard, now, state.settings, report.shares, report.value_usd)
     state.unsaid.append(
         BrokerPnl(
             heard_ns=now.market_ns,

@@ -274,7 +274,7 @@ def _take_status(state: State, out: Outbound, status: str, books: int = 0) -> No
 
 def _lives_after_all(out: Outbound, status: str) -> bool:
     """Inactive is what follows a refusal; of an order that nobody refused it is a sign of life."""
-    held = out.status == "ABANDONED" and status == "Inactive"
+    held = out.status == "ABANDONED" and status == "Inactive" and not out.code
     return held or (out.status in OURS_TO_REVIVE and status in LIVE_AT_BROKER)
 
 

@@ -212,7 +212,7 @@ def _guarded(state: State, now: Now, held: int) -> list[tuple[str, str]]:
         text = f"the stop monitor is silent, so the gateway sells {out.order.shares} shares itself"
         found.append(("guard", f"{text}: {out.order.intent_id} {out.status}"))
     if guard.blind(state.guard, now, state.settings, session, held):
-        text = f"{held} shares held, the stop monitor is silent and the gateway has no live price"
+        text = f"{held} shares held, the stop monitor is silent and the gateway has no price"
         found.append(("guard_blind", f"{text}: nothing watches the stop"))
     return found
 
