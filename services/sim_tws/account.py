@@ -7,6 +7,7 @@ session (what a what-if shows), 50% against the SMA at the end of the day. All a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import date
 
 from services.sim_tws.contracts import SMH, Instrument
 
@@ -92,6 +93,7 @@ class Valuation:
     unrealized_usd: float
     realized_usd: float
     previous_equity_usd: float
+    accrued_usd: float
 
     @property
     def gross_usd(self) -> float:
@@ -103,7 +105,7 @@ class Valuation:
 
     @property
     def net_liquidation_usd(self) -> float:
-        return self.cash_usd + self.stock_usd
+        return self.cash_usd + self.stock_usd + self.accrued_usd
 
     @property
     def excess_liquidity_usd(self) -> float:
@@ -126,6 +128,8 @@ class Account:
     sma_usd: float = 0.0
     previous_equity_usd: float = 0.0
     base_currency: str = "USD"
+    dividends: dict[date, float] = field(default_factory=dict)
+    """Accrued, USD, by the day on which they are paid."""
 
     def __post_init__(self) -> None:
         self.sma_usd = self.sma_usd or self.cash_usd
@@ -152,6 +156,21 @@ class Account:
         """A deposit (+) or withdrawal (-), a dividend or a fee."""
         self.cash_usd += amount_usd
         self.sma_usd += amount_usd
+
+    @property
+    def accrued_usd(self) -> float:
+        """Dividends from their ex-date to their payment; part of net liquidation."""
+        return sum(self.dividends.values())
+
+    def accrue(self, amount_usd: float, paid_on: date) -> None:
+        """An ex-date: a dividend of the shares held, to be paid on that day."""
+        if amount_usd:
+            self.dividends[paid_on] = self.dividends.get(paid_on, 0.0) + amount_usd
+
+    def pay_dividends(self, day: date) -> None:
+        """Those due by `day` become cash."""
+        for paid_on in [due for due in self.dividends if due <= day]:
+            self.move_cash(self.dividends.pop(paid_on))
 
     def split(self, ratio: float) -> None:
         self.smh.shares *= ratio
@@ -182,10 +201,12 @@ class Account:
             unrealized_usd=sum(p.unrealized_usd(smh_usd) for p in self.positions.values()),
             realized_usd=sum(p.realized_usd for p in self.positions.values()),
             previous_equity_usd=self.previous_equity_usd,
+            accrued_usd=self.accrued_usd,
         )
 
     def net_liquidation_usd(self, smh_usd: float) -> float:
-        return self.cash_usd + sum(p.shares * p.mark(smh_usd) for p in self.positions.values())
+        held_usd = sum(p.shares * p.mark(smh_usd) for p in self.positions.values())
+        return self.cash_usd + held_usd + self.accrued_usd
 
     def end_of_session(self, smh_usd: float) -> None:
         """The 16:00 roll: equity is remembered; the SMA is at least the Reg T excess."""

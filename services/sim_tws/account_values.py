@@ -98,7 +98,7 @@ def _segment_rows(v: Valuation, margin_kind: str, base: str, usd_in_base: float)
     net = v.net_liquidation_usd
     amounts = {
         "AccruedCash": 0.0,
-        "AccruedDividend": 0.0,
+        "AccruedDividend": v.accrued_usd,
         "AvailableFunds": v.available_usd,
         "EquityWithLoanValue": net,
         "ExcessLiquidity": v.excess_liquidity_usd,
@@ -161,7 +161,7 @@ def _ledger_rows(v: Valuation, currency: str, factor: float) -> list[Row]:
         "IssuerOptionValue": 0.0,
         "MoneyMarketFundValue": 0.0,
         "MutualFundValue": 0.0,
-        "NetDividend": 0.0,
+        "NetDividend": v.accrued_usd,
         "NetLiquidationByCurrency": v.net_liquidation_usd,
         "OptionMarketValue": 0.0,
         "RealizedPnL": v.realized_usd,

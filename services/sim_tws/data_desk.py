@@ -168,6 +168,7 @@ class DataDesk:
                 if key not in moves:
                     lag_ns = DELAY_NS if ticker.delayed else 0
                     moves[key] = self._tape.path(key[0], after_ns - lag_ns, now_ns - lag_ns)
+                self._send_close(session, req_id, ticker, after_ns, now_ns)
                 self._send_opening(session, req_id, ticker, after_ns, now_ns)
                 self._send_moves(session, req_id, ticker, moves[key])
             self._publish_streams(session, after_ns, now_ns)
@@ -243,6 +244,18 @@ class DataDesk:
         closed = self._tape.phase(now_ns) is Phase.CLOSED
         return FROZEN if closed and asked in {FROZEN, DELAYED_FROZEN} else LIVE
 
+    def _send_close(
+        self, session: Session, req_id: int, ticker: Ticker, after_ns: int, now_ns: int
+    ) -> None:
+        """A new day makes of the session before the day before's: its close, adjusted."""
+        lag_ns = DELAY_NS if ticker.delayed else 0
+        day = new_york_date(now_ns - lag_ns)
+        if day == new_york_date(after_ns - lag_ns) or self._tape.market.session_on(day) is None:
+            return
+        close = self._tape.adjusted_close(ticker.instrument.symbol, day)
+        if close is not None:
+            self._send_price(session, req_id, ticker, CLOSE, close)
+
     def _send_opening(
         self, session: Session, req_id: int, ticker: Ticker, after_ns: int, now_ns: int
     ) -> None:
@@ -256,7 +269,7 @@ class DataDesk:
             price = self._tape.market.opening_print(symbol, opened.date)
         except LookupError:
             return  # the VIX file has no row for this day
-        before = self._tape.close_before(symbol, opened.date)
+        before = self._tape.adjusted_close(symbol, opened.date)
         for kind, figure in ((OPEN, price), (HIGH, price), (LOW, price), (CLOSE, before or price)):
             self._send_price(session, req_id, ticker, kind, figure)
         ticker.shown[VOLUME] = 0
@@ -332,7 +345,7 @@ class DataDesk:
 
     def _figures(self, symbol: str, at_ns: int, tick: Tick) -> DayFigures:
         day = new_york_date(at_ns)
-        close = self._tape.close_before(symbol, day) or tick.last
+        close = self._tape.adjusted_close(symbol, day) or tick.last
         session = self._tape.market.session_on(day)
         if session is None or at_ns <= session.open_ns:
             return DayFigures(close, tick.last, tick.last, close, 0)

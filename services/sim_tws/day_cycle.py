@@ -24,6 +24,8 @@ SMA_CHECK_FIRST_NS = 10 * MINUTE_NS  # before the close
 SMA_CHECK_LAST_NS = 80 * MINUTE_NS  # after the close
 SMA_CHECK_STEP_NS = 10 * MINUTE_NS
 MARGIN_CHECK_STEP_NS = 10 * SECOND_NS
+PAID_AFTER = timedelta(days=4)
+"""From a dividend's ex-date to its payment; on a day without a session, with the next one."""
 LIQUIDATION_MARGIN = 1.05  # IB sells a little more than the deficit needs
 
 
@@ -84,9 +86,12 @@ class DayCycle:
             account.reset_daily(mark)
 
     def _corporate_actions(self, day: date) -> None:
-        """Splits change shares and average cost and end GTC orders; dividends pay cash."""
+        """Splits change shares and average cost and end GTC orders; dividends accrue, and are paid
+        in cash some days later."""
         self._broker.books.forget_before(instant_ns(day - timedelta(days=1), 0))
         actions = self._broker.tape.actions_on(day)
+        for account in self._broker.books.accounts:
+            account.pay_dividends(day)
         for action in actions:
             if action.kind == "split":
                 self._broker.cancel_all()
@@ -94,7 +99,8 @@ class DayCycle:
                 if action.kind == "split":
                     account.split(action.value)
                 else:
-                    account.move_cash(round(account.smh.shares * action.value, 2))
+                    paid_usd = round(account.smh.shares * action.value, 2)
+                    account.accrue(paid_usd, day + PAID_AFTER)
         if actions:
             self._broker.say.position_changed()
 

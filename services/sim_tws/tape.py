@@ -68,6 +68,14 @@ class Tape:
         ratio = self.split_ratio(before[0].date, day) if symbol == SMH.symbol else 1.0
         return round(close / ratio, 4)
 
+    def adjusted_close(self, symbol: str, day: date) -> float | None:
+        """The same, less the dividends whose ex-date is `day`: tick 9 as IB documents it."""
+        close = self.close_before(symbol, day)
+        if close is None or symbol != SMH.symbol:
+            return close
+        paid = sum(a.value for a in self.market.actions_on(day) if a.kind == "dividend")
+        return round(close - paid, 4)
+
     def path(self, symbol: str, after_ns: int, until_ns: int) -> list[Tick]:
         """Every move in (after, until], wild ones included, oldest first."""
         honest = self.market.path(symbol, after_ns, until_ns)

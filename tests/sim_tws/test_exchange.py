@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from common.clock import SECOND_NS
-from services.sim_tws import history, requests
+from services.sim_tws import account_values, history, requests
 from services.sim_tws.account import PORTFOLIO, REG_T, Account
 from services.sim_tws.broker import Broker
 from services.sim_tws.contracts import SMH, Contract
@@ -424,7 +424,7 @@ def test_an_early_close_moves_everything_with_it(market: Market) -> None:
     assert house.order("BUY", 1).status == "PreSubmitted"
 
 
-def test_a_dividend_pays_cash_on_the_shares_held(
+def test_a_dividend_accrues_on_its_ex_date_and_is_paid_in_cash_days_later(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.order("BUY", 1000)
@@ -436,8 +436,29 @@ def test_a_dividend_pays_cash_on_the_shares_held(
         lambda day: [Action("dividend", 1.25)] if day == TUESDAY else [],
     )
     house.go("08:00", TUESDAY)
+    assert (house.account.cash_usd, house.account.accrued_usd) == (cash, 1250.0)
+    valued = house.account.valuation(house.mark, house.broker.now_ns)
+    rows = account_values.rows(valued, "DU1", "portfolio", "USD", 1.0)
+    assert ("AccruedDividend", "1250.00", "USD") in rows
+    assert valued.net_liquidation_usd == pytest.approx(house.equity)
+    assert house.equity == pytest.approx(cash + 1250.0 + 1000 * house.mark)
 
-    assert house.account.cash_usd == cash + 1250.0
+    house.go("08:00", TUESDAY + timedelta(days=6))
+    assert (house.account.cash_usd, house.account.accrued_usd) == (cash + 1250.0, 0.0)
+
+
+def test_the_close_before_is_told_less_the_dividend_of_its_ex_date(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = house.tape.close_before("SMH", TUESDAY)
+    assert close is not None
+    monkeypatch.setattr(
+        house.tape.market,
+        "actions_on",
+        lambda day: [Action("dividend", 1.25)] if day == TUESDAY else [],
+    )
+    assert house.tape.adjusted_close("SMH", TUESDAY) == pytest.approx(close - 1.25)
+    assert house.tape.close_before("SMH", TUESDAY) == close
 
 
 def test_daily_pnl_starts_again_before_midnight(house: House) -> None:
