@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.sim_tws.market import Action
 from tests.sim_tws.harness import FIRST_DAY, SimThread, eventually, next_day
 
 Connect = Callable[..., Any]
@@ -162,6 +163,38 @@ def test_a_new_session_begins_with_its_official_open_and_the_close_before(
     eventually(lambda: ticker.open == market.opening_print("SMH", tuesday), pump(client))
     eventually(lambda: ticker.close == market.closing_print("SMH", FIRST_DAY), pump(client))
     assert ticker.low <= ticker.open <= ticker.high
+
+
+def test_an_ex_date_tells_the_close_less_the_dividend_and_what_has_accrued(
+    connect: Connect, library: Any, sim: SimThread, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: 1,000 shares held, and a subscription that stands over the night
+    tuesday = next_day(FIRST_DAY)
+    tape = sim.broker.tape
+    monkeypatch.setattr(
+        tape.market,
+        "actions_on",
+        lambda day: [Action("dividend", 1.25)] if day == tuesday else [],
+    )
+    client = connect()
+    smh = qualified(client, library)
+    ticker = client.reqMktData(smh)
+    client.placeOrder(smh, library.MarketOrder("BUY", 1000))
+    sim.pass_s(2)
+    eventually(lambda: client.positions() and client.positions()[0].position == 1000, pump(client))
+
+    def accrued() -> float:
+        rows = client.accountValues()
+        return next(float(v.value) for v in rows if v.tag == "AccruedDividend")
+
+    # when
+    sim.go("23:59")
+    sim.go("00:01", tuesday)
+    # then
+    close = tape.close_before("SMH", tuesday)
+    assert close is not None
+    eventually(lambda: ticker.close == pytest.approx(close - 1.25), pump(client))
+    eventually(lambda: accrued() == 1250.0, pump(client))
 
 
 def test_vix_is_an_index_without_quotes(connect: Connect, library: Any) -> None:
