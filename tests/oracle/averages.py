@@ -40,6 +40,11 @@ class DailyPrices:
             elif isinstance(fact, BarsSaid):
                 self._said(fact)
 
+    def close_before(self, day: date) -> float:
+        """NaN where nobody told it."""
+        before = [other for other in self.closes if other < day]
+        return self.closes[max(before)] if before else float("nan")
+
     def _said(self, said: BarsSaid) -> None:
         """Takes the bars whose session had been over for a minute when they were told."""
         asked = self._asked.get((said.connection, said.req_id))

@@ -49,6 +49,8 @@ class Day:
     shares_at_open: float
     baseline: Baseline | None = None
     bought: Key | None = None
+    marked_ns: int = 0
+    """After the open: when the broker's own mark could be its first; 0 before."""
     breach: Breach | None = None
     stop_may_fire: bool = False
     leaves_since_yesterday: bool = False

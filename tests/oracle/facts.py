@@ -20,6 +20,8 @@ PLAIN_ORDER_FIELDS = 115
 BAR_FIELDS = 8
 BID, ASK, LAST, OPEN, LAST_SIZE = 1, 2, 4, 14, 5  # tick types of live data
 PRICES = {str(kind): kind for kind in (BID, ASK, LAST, OPEN)}
+DELAYED_LAST = "68"
+LIVE_KINDS = {"1", "2"}
 UNSET = 1e300  # TWS writes an absent double as the largest one
 
 
@@ -206,6 +208,22 @@ class PriceSaid(Fact):
 
 
 @dataclass(slots=True)
+class DelayedSaid(Fact):
+    """The last price of a quarter of an hour ago."""
+
+    req_id: int
+    price: float
+
+
+@dataclass(slots=True)
+class KindSaid(Fact):
+    """Whether what follows is live."""
+
+    req_id: int
+    live: bool
+
+
+@dataclass(slots=True)
 class LastSizeSaid(Fact):
     req_id: int
 
@@ -246,6 +264,8 @@ def number(text: str) -> float:
 
 
 def _price_said(head: Head, f: list[str]) -> Fact | None:
+    if f[3] == DELAYED_LAST:
+        return DelayedSaid(*head, int(f[2]), number(f[4]))
     kind = PRICES.get(f[3])
     return None if kind is None else PriceSaid(*head, int(f[2]), kind, number(f[4]))
 
@@ -330,6 +350,7 @@ _FROM_SERVER: dict[bytes, Reader] = {
     b"15": lambda head, f: AccountsNamed(*head, accounts=tuple(f[2].split(","))),
     b"17": _daily_bars,
     b"53": lambda head, _: OpenOrdersEnded(*head),
+    b"58": lambda head, f: KindSaid(*head, req_id=int(f[2]), live=f[3] in LIVE_KINDS),
     b"59": lambda head, f: Charged(*head, exec_id=f[2], commission_usd=float(f[3])),
     b"61": lambda head, f: PositionSaid(*head, account=f[2], symbol=f[4], shares=float(f[14])),
     b"73": lambda head, f: AccountSaid(*head, key=f[5], value=f[6], currency=f[7]),

@@ -19,7 +19,16 @@ from tests.oracle.ledger import Ledger
 from tests.oracle.orders import Key, Orders
 from tests.oracle.rules import SHIPPED, Rules
 from tests.oracle.sessions import Session, new_york_day, sessions_between
-from tests.oracle.stop import DECIDED_NS_MAX, Baseline, Moved, Quote, Quotes
+from tests.oracle.stop import (
+    DECIDED_NS_MAX,
+    FIRST_MARK_NS,
+    LATE_NS,
+    MARKS_NS,
+    Baseline,
+    Moved,
+    Quote,
+    Quotes,
+)
 from tests.oracle.verdict import Figures, Verdict, Violation
 
 LEVERAGE_MAX = 3.75 * 1.01  # the largest tier, and what a price may do on the way
@@ -157,6 +166,11 @@ class Judge:
                 self._orders.said(fact)
             case f.ErrorSaid():
                 self._orders.refused(fact)
+                self._quotes.refused(fact)
+            case f.KindSaid():
+                self._quotes.kind_said(fact)
+            case f.DelayedSaid():
+                self._quotes.delayed(fact)
             case f.OrderCompleted():
                 self._orders.completed(fact)
             case f.OpenOrdersAsked():
@@ -171,6 +185,8 @@ class Judge:
                 self._ledger.position_said(fact)
             case f.AccountSaid():
                 self._ledger.published(fact)
+                if fact.key == "NetLiquidation" and fact.currency == "USD":
+                    self._on_first_marks(fact, f.number(fact.value))
                 for moved in self._moved:
                     moved.tell(fact.host_ns)
                 if self._day is not None and self._day.baseline is not None:
@@ -294,15 +310,41 @@ class Judge:
         if day.may.printed(tick.ns, broken=possibly(equity_usd)) or (last and possibly(equity_usd)):
             day.stop_may_fire = True
 
+    def _on_first_marks(self, said: f.AccountSaid | f.PnlSaid, equity_usd: float) -> None:
+        """Without live data the baseline of what is held at the open is of the broker's own first
+        marks; honest is every one that was told until then."""
+        day, shares = self._day, self._ledger.shares
+        if day is None or day.bought is not None or shares <= 0 or self._quotes.live:
+            return
+        age_ns = said.ns - day.session.open_ns
+        if not 0 <= age_ns < day.session.close_ns - day.session.open_ns:
+            return
+        if day.marked_ns and age_ns > day.marked_ns + MARKS_NS:
+            return
+        day.baseline = day.baseline or Baseline(equity_usd)
+        day.baseline.widen(equity_usd)
+        if age_ns >= FIRST_MARK_NS and not day.marked_ns:
+            day.marked_ns = age_ns
+        if age_ns > LATE_NS:  # then the stricter of the close before and now
+            closed_usd = self._daily.close_before(day.session.day)
+            if not math.isnan(closed_usd):
+                day.baseline.widen(self._ledger.cash_usd + shares * closed_usd)
+
     def _on_pnl(self, said: f.PnlSaid) -> None:
         day, shares = self._day, self._ledger.shares
+        if said.shares == shares:
+            self._on_first_marks(said, self._ledger.cash_usd + said.value_usd)
         if day is None or day.baseline is None or shares <= 0 or said.shares != shares:
             return
         base, equity_usd = day.baseline, self._ledger.cash_usd + said.value_usd
-        if base.possibly_broken(equity_usd):
+        blind = self._quotes.blind(said.ns)
+        last = day.session.close_ns - said.ns <= ONE_SAMPLE_NS
+        possibly = base.possibly_broken(equity_usd)
+        if (blind and day.may.told(said.ns, broken=possibly)) or (possibly and (last or not blind)):
             day.stop_may_fire = True
         in_session = day.session.open_ns <= said.ns < day.session.close_ns
-        if not (in_session and math.isnan(self._quotes.newest.mid)):
+        unseen = math.isnan(self._quotes.newest.mid) and (blind or self._quotes.live)
+        if not (in_session and unseen):
             return
         if day.must.told(said.ns, broken=base.beyond_doubt(said.host_ns, equity_usd)):
             self._on_breach(day, said)

@@ -17,6 +17,9 @@ from tests.oracle.facts import (
     LAST,
     OPEN,
     SECOND_NS,
+    DelayedSaid,
+    ErrorSaid,
+    KindSaid,
     LastSizeSaid,
     PriceSaid,
     QuotesAsked,
@@ -30,6 +33,13 @@ PRICE_USD_MAX = 1e6
 SPREAD_FRACTION_MAX = 0.001
 APART_NS = SECOND_NS  # two samples that confirm each other
 JITTER_NS = SECOND_NS // 10  # what their ways may differ by
+QUOTE_NS_MAX = 5 * SECOND_NS
+"""So old a quote may be, market time."""
+NO_LIVE_DATA = frozenset({354, 10089, 10168, 10186, 10197})
+FIRST_MARK_NS = 5 * SECOND_NS
+"""After the open, before which the broker's marks may be of before it."""
+MARKS_NS = 3 * SECOND_NS
+LATE_NS = 60 * SECOND_NS
 TOLD_NS_MAX = SECOND_NS  # host time that word of an account may be on its way
 DECIDED_NS_MAX = 8 * SECOND_NS
 """Host time that may pass from deciding on an order to its being sent, with a death between."""
@@ -69,7 +79,10 @@ class Quotes:
     newest: Quote = field(default_factory=Quote)
     opened_usd: float = math.nan
     sound_usd: float = math.nan
-    """The newest last price that can be one."""
+    """The newest last price that can be one, of a quarter of an hour ago where no other is told."""
+    live: bool = True
+    lost_ns: int = 0
+    """When live data ended, market time."""
     _ours: set[tuple[int, int]] = field(default_factory=set)
 
     def opened(self, connection: int) -> None:
@@ -81,6 +94,27 @@ class Quotes:
         if asked.symbol == self.symbol:
             self._ours.add((asked.connection, asked.req_id))
             self.quotes[asked.connection] = Quote()
+
+    def kind_said(self, said: KindSaid) -> None:
+        if (said.connection, said.req_id) in self._ours:
+            self._turn(said.ns, live=said.live)
+
+    def refused(self, said: ErrorSaid) -> None:
+        if (said.connection, said.req_id) in self._ours and said.code in NO_LIVE_DATA:
+            self._turn(said.ns, live=False)
+
+    def delayed(self, said: DelayedSaid) -> None:
+        if (said.connection, said.req_id) in self._ours and 0 < said.price < PRICE_USD_MAX:
+            self.sound_usd = said.price
+
+    def blind(self, ns: int) -> bool:
+        """Live data has ended for so long that its last word is worth nothing."""
+        return not self.live and ns - self.lost_ns > QUOTE_NS_MAX
+
+    def _turn(self, ns: int, *, live: bool) -> None:
+        if self.live and not live:
+            self.lost_ns, self.newest = ns, Quote()
+        self.live = live
 
     def said(self, tick: PriceSaid | LastSizeSaid) -> Quote | None:
         """The quote when it is complete: TWS tells bid, ask, then the last price or its size."""
@@ -154,6 +188,11 @@ class Baseline:
     def unknown_usd(self, host_ns: int) -> float:
         """Withdrawn, and perhaps not known of at this instant."""
         return sum(max(0.0, -m.amount_usd) for m in self.moved if not m.known(host_ns))
+
+    def widen(self, equity_usd: float) -> None:
+        """This equity was told while the baseline was taken."""
+        self.lower_usd = min(self.lower_usd, equity_usd)
+        self.higher_usd = max(self.higher_usd, equity_usd)
 
     def charge(self, fee_usd: float) -> None:
         """A commission of the purchase: the stop is measured after it."""

@@ -12,6 +12,7 @@ from tests.oracle import facts as f
 from tests.simulation.answers import Question
 from tests.simulation.hands import Hands, Part
 from tests.simulation.market import calendar, opening_within
+from tests.simulation.permissions import code
 from tests.simulation.pipe import Pipe
 from tests.simulation.tws import DATA_CLIENT, Prices
 from tests.simulation.witness import BARS_REQUEST, PRICE_REQUEST
@@ -27,8 +28,8 @@ class FeedHands(Hands):
 
     def perform(self, effect: Message) -> None:
         match effect:
-            case mm.Subscribe(symbol=symbol):
-                self._subscribe(symbol)
+            case mm.Subscribe(symbol=symbol, live=live):
+                self._subscribe(symbol, live=live)
             case mm.AskContract():
                 self._question("contract", self._contract, lambda why: mm.ContractsFound((), why))
             case mm.ReadHistory(asked_ns=asked_ns):
@@ -40,7 +41,7 @@ class FeedHands(Hands):
             case mm.ReadCalendar(asked_ns=asked_ns):
                 self.host.later(0.05, lambda: self.host.tell(calendar_read(asked_ns)))
 
-    def _subscribe(self, symbol: str) -> None:
+    def _subscribe(self, symbol: str, *, live: bool) -> None:
         if self.pipe is None:
             return
         if symbol == "SMH":
@@ -51,8 +52,11 @@ class FeedHands(Hands):
                 self.tws.answers.give("prices", lambda: tell(pipe))
 
         def tell(pipe: Pipe) -> None:
-            pipe.tell(mm.KindSaid(symbol, "live"))
-            self.tws.subscribe_prices(pipe, symbol)
+            said, kind = self.tws.subscribe_prices(pipe, symbol, live=live)
+            if said:
+                pipe.tell(code(symbol, said))
+            if kind != "none":
+                pipe.tell(mm.KindSaid(symbol, kind))
 
         self.ask(subscribe)
 
@@ -114,15 +118,25 @@ class FeedHands(Hands):
         elif isinstance(message, Prices):
             self._prices(message)
         elif isinstance(message, Message):
+            if isinstance(message, mm.KindSaid) and message.symbol == "SMH":
+                live = message.kind == "live"
+                self.witness.note(f.KindSaid(*self.head(), PRICE_REQUEST, live=live))
+            if isinstance(message, mm.DataCode) and message.symbol == "SMH":
+                said = (PRICE_REQUEST, message.code, message.text)
+                self.witness.note(f.ErrorSaid(*self.head(), *said))
             self.host.tell(message)
 
     def _prices(self, prices: Prices) -> None:
         if prices.symbol == "SMH":
             head = self.head()
             for kind, value in prices.ticks:
-                if kind != mm.HALTED:
+                if kind in mm.LIVE_TYPE:
+                    if mm.LIVE_TYPE[kind] == mm.LAST:
+                        self.witness.note(f.DelayedSaid(*head, PRICE_REQUEST, value))
+                elif kind != mm.HALTED:
                     self.witness.note(f.PriceSaid(*head, PRICE_REQUEST, kind, value))
-            if not prices.ticks or prices.ticks[-1][0] != mm.LAST:
+            delayed = any(kind in mm.LIVE_TYPE for kind, _ in prices.ticks)
+            if not delayed and (not prices.ticks or prices.ticks[-1][0] != mm.LAST):
                 self.witness.note(f.LastSizeSaid(*head, PRICE_REQUEST))
         raw = tuple(mm.RawTick(kind, value) for kind, value in prices.ticks)
         self.host.tell(mm.RawTicks(prices.symbol, raw))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from common.clock import SECOND_NS
-from common.messages import Message
+from common.messages import DataKind, Message
 from common.tws import market_messages as mm
 from common.tws import messages as tws
 from common.tws.books import COMPLETED, EXECUTIONS, OPEN, POSITIONS, Books
@@ -28,6 +28,7 @@ class GatewayHands(Hands):
         self._ends_owed: frozenset[str] = frozenset()
         self._prices: dict[int, float] = {}
         self._price_said_ns = 0
+        self._price_kind: DataKind = "live"
 
     def disconnected(self) -> None:
         self._known, self._books = False, None
@@ -235,23 +236,30 @@ class GatewayHands(Hands):
             self._ask_books(self._books)
 
         def subscribe(pipe: Pipe) -> None:
+            def prices() -> None:
+                self.tws.subscribe_prices(pipe, "SMH", live=False)
+
             give = self.tws.answers.give
             self._answer_account(pipe)
-            give("prices", lambda: self.tws.subscribe_prices(pipe, "SMH"))
+            give("prices", prices)
             give("pnl", lambda: self.tws.subscribe_pnl(pipe))
 
         self.ask(subscribe)
 
     def _price(self, prices: Prices) -> None:
-        self._prices.update(prices.ticks)
+        kinds = [mm.LIVE_TYPE.get(kind, kind) for kind, _ in prices.ticks]
+        self._prices.update(zip(kinds, (value for _, value in prices.ticks), strict=True))
         bid, ask, last = (self._prices.get(kind, 0.0) for kind in (mm.BID, mm.ASK, mm.LAST))
         widest = self.settings.data.spread_fraction_max
-        printed = last if any(kind == mm.LAST for kind, _ in prices.ticks) else 0.0
+        printed = last if mm.LAST in kinds else 0.0
         mark = (bid + ask) / 2 if 0 < bid <= ask and ask - bid <= widest * ask else printed
         now_ns = self.host.now_ns()
         if 0 < mark < 1e6 and not 0 <= now_ns - self._price_said_ns < SECOND_NS:
+            if prices.ticks:
+                delayed = prices.ticks[-1][0] in mm.LIVE_TYPE
+                self._price_kind = "delayed" if delayed else "live"
             self._price_said_ns = now_ns
-            self.host.tell(tws.OwnPrice(mark, "live"))
+            self.host.tell(tws.OwnPrice(mark, self._price_kind))
 
 
 def ticket(effect: tws.SendOrder) -> Ticket:

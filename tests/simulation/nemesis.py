@@ -21,6 +21,7 @@ from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
 from tests.simulation.order_faults import ODD
 from tests.simulation.others_faults import OTHERS
+from tests.simulation.permission_faults import CHANGES, DELAYED, PNL
 from tests.simulation.process import Process
 from tests.simulation.question_faults import QUESTIONS
 from tests.simulation.quote_faults import QUOTES
@@ -48,6 +49,8 @@ class Later:
     share: float
     at_falls: bool = False
     """It begins about when a fall does, if there is one."""
+    at_start: bool = False
+    """It is there from the first instant on."""
 
 
 LATER = {
@@ -58,8 +61,16 @@ LATER = {
     "logins": Later(LOGINS, 0.06),
     "odd": Later(ODD, 0.12),
     "repetitions": Later(REPEATS, 0.05),
+    "delayed": Later(DELAYED, 0.1, at_start=True),
+    "permissions": Later(CHANGES, 0.03),
+    "profit and loss": Later(PNL, 0.04, at_falls=True),
 }
 FAULTS = FIRST | {name: fault for later in LATER.values() for name, fault in later.faults.items()}
+
+
+def meets(seed: int, name: str) -> bool:
+    """Whether the run of that seed meets one of that later table."""
+    return Random(f"{seed} {name}").random() < LATER[name].share
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +92,30 @@ class Nemesis:
         """Every fault with its host instants, the mending included."""
         self.flattened = self.traded_by_hand = False
         self._standing: list[Act] = []
+        self._anchored: list[int] = []
         self.switched_off: set[str] = set()
         if faults:
             self._draw()
 
     def _draw(self) -> None:
-        anchors = [ns for ns in self._anchors() if ns > self.world.start_ns + 8 * SECOND_NS]
+        self._anchored = anchors = [
+            ns for ns in self._anchors() if ns > self.world.start_ns + 8 * SECOND_NS
+        ]
         count = self.chance.choices((0, 1, 2, 3, 4), (4, 26, 34, 24, 12))[0]
         self._plan(self.chance, anchors, FIRST, count)
         for name, later in LATER.items():
             chance = Random(f"{self.world.seed} {name}")
             if chance.random() < later.share:
                 falls = list(self._at_falls(chance)) if later.at_falls else []
-                self._plan(chance, falls or anchors, later.faults, 1)
+                at = [self.world.start_ns] if later.at_start else falls or anchors
+                self._plan(chance, at, later.faults, 1)
         self._draw_evenings()
+        self.waiting.sort(key=lambda planned: planned.market_ns)
+
+    def also(self, table: dict[str, Fault]) -> None:
+        """One more, of that table, brought on by one that has begun."""
+        falls = list(self._at_falls(self.chance)) if table is PNL else []
+        self._plan(self.chance, falls or self._anchored, table, 1)
         self.waiting.sort(key=lambda planned: planned.market_ns)
 
     def _draw_evenings(self) -> None:

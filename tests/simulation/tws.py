@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, cast
 
 from common.clock import MINUTE_NS, SECOND_NS
-from common.messages import Message
+from common.messages import DataKind, Message
 from common.tws import messages as tws
 from common.tws.link_messages import TwsError
 from common.tws.market_messages import ASK, BID, HALTED, LAST, OPEN
@@ -23,6 +23,7 @@ from services.sim_tws.account import Account
 from services.sim_tws.announcer import Announcer
 from services.sim_tws.broker import Broker
 from services.sim_tws.contracts import SMH
+from services.sim_tws.data_desk import DELAY_NS
 from services.sim_tws.day_cycle import DayCycle
 from services.sim_tws.market import VIX, Tick
 from services.sim_tws.market_time import new_york_date
@@ -31,8 +32,9 @@ from services.sim_tws.switches import Switches
 from services.sim_tws.tape import Tape
 from tests.simulation.answers import Answers
 from tests.simulation.market import SimMarket
+from tests.simulation.permissions import COMPETING, DELAYED_TYPE, Permissions, PnlWays, code
 from tests.simulation.pipe import Pipe
-from tests.simulation.timeline import Act, Timeline
+from tests.simulation.timeline import Act, Timeline, seconds
 
 ACCOUNT = "DU1234567"
 ORDERS_CLIENT, DATA_CLIENT = 1, 2
@@ -123,6 +125,12 @@ class SimTws:
         self.twice = False
         self.on_dialog: Act | None = None
         self.answers = Answers()
+        self.permissions = Permissions()
+        self.pnl = PnlWays()
+        self.live_told_host_ns = self.pnl_told_host_ns = 0
+        """Host time at which the feed was told a live price, and the gateway of what is held."""
+        self._count, self._count_before, self._counted_ns = 0.0, 0.0, 0
+        self._delayed: set[tuple[int, str]] = set()
         self._accounts_told: dict[int, tws.AccountRows] = {}
         self._positions_told: set[int] = set()
         self._pnl_told: dict[int, int] = {}
@@ -289,9 +297,28 @@ class SimTws:
     def subscribe_pnl(self, pipe: Pipe) -> None:
         self._pnl_told[pipe.client_id] = 0
 
-    def subscribe_prices(self, pipe: Pipe, symbol: str) -> None:
-        self._prices_told.setdefault(pipe.client_id, {})[symbol] = ()
+    def subscribe_prices(self, pipe: Pipe, symbol: str, *, live: bool) -> tuple[int, DataKind]:
+        """`live`: live data or none. What TWS says of it, and the kind of data that follows."""
+        said, kind = self.permissions.answer(symbol, live=live)
+        shown = self._prices_told.setdefault(pipe.client_id, {})
+        self._delayed.discard((pipe.client_id, symbol))
+        if kind == "none":
+            shown.pop(symbol, None)
+            return said, kind
+        if kind == "delayed":
+            self._delayed.add((pipe.client_id, symbol))
+        shown[symbol] = ()
         self._halt_told.discard(pipe.client_id)  # a new subscription is told a halt that goes on
+        return said, kind
+
+    def compete(self) -> None:
+        """Another session of this login takes the data: every subscription of the feed's ends."""
+        self.permissions.competing = True
+        self._prices_told.pop(ORDERS_CLIENT, None)
+        pipe = self.live(DATA_CLIENT)
+        for symbol in self._prices_told.pop(DATA_CLIENT, {}):
+            if pipe is not None:
+                pipe.tell(code(symbol, COMPETING))
 
     def account_rows(self) -> tws.AccountRows:
         now_ns = self.market_ns
@@ -328,8 +355,15 @@ class SimTws:
             return
         self.publish_account()
         if not self.switches.quotes_frozen:
-            symbols = {symbol for told in self._prices_told.values() for symbol in told}
-            moves = {s: self.tape.path(s, after_ns, self.market_ns) for s in symbols}
+            asked = {
+                (symbol, self._lag_ns(client_id, symbol))
+                for client_id, told in self._prices_told.items()
+                for symbol in told
+            }
+            moves = {
+                (symbol, lag_ns): self.tape.path(symbol, after_ns - lag_ns, self.market_ns - lag_ns)
+                for symbol, lag_ns in asked
+            }
             for client_id in list(self._prices_told):
                 self._publish_prices(client_id, after_ns, moves)
         self._publish_pnl()
@@ -351,29 +385,44 @@ class SimTws:
                 self._accounts_told[client_id] = rows
                 pipe.tell(rows)
 
+    def _lag_ns(self, client_id: int, symbol: str) -> int:
+        return DELAY_NS if (client_id, symbol) in self._delayed else 0
+
     def _publish_pnl(self) -> None:
+        held, ways = self.broker.account.smh, self.pnl
+        if held.shares != self._count:
+            self._count_before, self._count = self._count, held.shares
+            self._counted_ns = self.market_ns
+        young = self.market_ns - self._counted_ns < seconds(ways.old_count_s)
+        shares = self._count_before if young else held.shares
         for client_id, told_ns in self._pnl_told.items():
-            pipe, held = self.live(client_id), self.broker.account.smh
-            due = self.market_ns - told_ns >= SECOND_NS
+            pipe = self.live(client_id)
+            due = self.market_ns - told_ns >= SECOND_NS and not ways.silent
             if pipe is None or not due or not (held.shares or held.traded_usd):
                 continue
             self._pnl_told[client_id] = self.market_ns
-            usd = self.tape.mark(self.market_ns)
-            reckoned = (held.daily_usd(usd), held.unrealized_usd(usd), held.shares * usd)
-            report = pnl_report(held.shares, *(round(amount, 4) for amount in reckoned))
+            usd = self.tape.mark(self.market_ns - seconds(ways.late_s)) * (1 + ways.wild)
+            ways.wild = 0.0
+            reckoned = (held.daily_usd(usd), held.unrealized_usd(usd), shares * usd)
+            report = pnl_report(shares, *(round(amount, 4) for amount in reckoned))
             if report is not None:
+                if not young:
+                    self.pnl_told_host_ns = self.timeline.host_ns
                 pipe.tell(report)
 
-    def _publish_prices(self, client_id: int, after_ns: int, moves: dict[str, list[Tick]]) -> None:
+    def _publish_prices(
+        self, client_id: int, after_ns: int, moves: dict[tuple[str, int], list[Tick]]
+    ) -> None:
         pipe = self.live(client_id)
         if pipe is None:
             return
         shown = self._prices_told[client_id]
         for symbol, before in shown.items():
-            ticks = moves[symbol]
+            lag_ns = self._lag_ns(client_id, symbol)
+            ticks = moves[symbol, lag_ns]
             if not before and not ticks:
-                ticks = [self.tape.tick(symbol, self.market_ns)]
-            said = self._open_tick(symbol, after_ns, subscribed=bool(before))
+                ticks = [self.tape.tick(symbol, self.market_ns - lag_ns)]
+            said = self._open_tick(symbol, after_ns, lag_ns, subscribed=bool(before))
             newest = before or (0.0, 0.0, 0.0)
             halted = symbol == SMH.symbol and self.tape.halted
             for tick in ticks:
@@ -389,6 +438,10 @@ class SimTws:
             ):  # its end is not told: a trade proves it
                 said.append((HALTED, 1.0))
                 self._halt_told.add(client_id)
+            if lag_ns:
+                said = [(DELAYED_TYPE[kind], value) for kind, value in said]
+            elif (client_id, symbol) == (DATA_CLIENT, SMH.symbol) and self.bad_tick is None:
+                self.live_told_host_ns = self.timeline.host_ns
             pipe.tell(Prices(symbol, tuple(said)))
         if not self.tape.halted:
             self._halt_told.clear()
@@ -405,13 +458,14 @@ class SimTws:
         ]
 
     def _open_tick(
-        self, symbol: str, after_ns: int, *, subscribed: bool
+        self, symbol: str, after_ns: int, lag_ns: int, *, subscribed: bool
     ) -> list[tuple[int, float]]:
         """At the open the official print; to a new subscriber the newest there is."""
-        session = self.tape.session(self.market_ns)
-        if session is None or (subscribed and not after_ns < session.open_ns <= self.market_ns):
+        after_ns, now_ns = after_ns - lag_ns, self.market_ns - lag_ns
+        session = self.tape.session(now_ns)
+        if session is None or (subscribed and not after_ns < session.open_ns <= now_ns):
             return []
-        if self.market_ns >= session.open_ns:
+        if now_ns >= session.open_ns:
             return [(OPEN, self.tape.market.opening_print(symbol, session.date))]
         close = self.tape.close_before(symbol, session.date)
         return [] if close is None else [(OPEN, close)]

@@ -11,8 +11,9 @@ from random import Random
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from common import topology, wire
+from common import settings, topology, wire
 from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
 from common.core import orders, outbox, quotes, risk, strategy
 from common.fold import Decider
@@ -30,6 +31,7 @@ from tests.simulation.feed_hands import FeedHands
 from tests.simulation.gateway_hands import GatewayHands
 from tests.simulation.hands import Hands
 from tests.simulation.market import ENTRY_NS, SimMarket
+from tests.simulation.permission_faults import Sight
 from tests.simulation.process import Killed, Process
 from tests.simulation.standby import Standby
 from tests.simulation.timeline import Timeline, seconds
@@ -56,6 +58,12 @@ DECIDERS: dict[str, Decider] = {
 }
 MORNINGS_AFTER = 0.6
 """Share of the runs with evenings that have a second session for certain."""
+STOP_ALONE_BLIND = 0.5
+"""Share of those without live data in which no stop rests at the broker: the stop monitor goes by
+PnL there, a sample a second."""
+REAL_MONEY = 0.15
+"""Share of runs without live data in which the account is live: no entry may leave in them then."""
+LIVE_TOLD_NS = seconds(10)
 SLOW_DISKS = 0.25
 """Share of runs in which others hear a fact long before it is on its speaker's platter."""
 STANDING_BY = 0.5
@@ -101,6 +109,14 @@ class World:
         self.market = SimMarket(draw, sessions, evenings)
         self.start_ns = self._start_ns(draw)
         self.timeline = Timeline(self.start_ns)
+        no_live_data = script.faults and nemesis.meets(seed, "delayed")
+        if no_live_data and Random(f"{seed} alone").random() < STOP_ALONE_BLIND:
+            self.settings = replace(self.settings, stop=replace(self.settings.stop, resting=False))
+        self.real_money = no_live_data and Random(f"{seed} mode").random() < REAL_MONEY
+        if self.real_money:
+            self.settings = replace(
+                self.settings, account=settings.Account(mode="live", id=ACCOUNT)
+            )
         margin = REG_T if draw.random() < 0.1 else PORTFOLIO
         self.account = Account(ACCOUNT, 1_000_000.0, margin, draw.choice((0.15, 0.15, 0.3)))
         self.tws = SimTws(self.timeline, self.market, Random(f"{seed} tws"), self.account)
@@ -118,6 +134,8 @@ class World:
         self.injected = Counter(f"drawn: {name}" for name in self.drawn.names)
         self.paged_ns: dict[str, int] = {}
         """Every page by its code: the host instant at which it was said last."""
+        self.pages: set[str] = set()
+        """Those that stand."""
         self.alarms_ns: list[int] = []
         """Host instants at which the stop monitor said BREACHED, or paged that it cannot see."""
         self.stop_host_ns: list[int] = []
@@ -137,6 +155,8 @@ class World:
             day, ratio = self.market.split
             self.tws.broker.exchange.at(instant_ns(day, 0), lambda _: self._split(ratio))
         self.nemesis = nemesis.Nemesis(self, self._chance, script.faults)
+        self.sight = Sight(self)
+        self.above_leverage = 0
 
     @property
     def meddled(self) -> bool:
@@ -207,6 +227,7 @@ class World:
         if self.tws.truth.broken and not self.meddled:
             self.fail(self.tws.truth.broken[0])
         self.nemesis.look()
+        self.sight.look()
         if self.standby is not None:
             self.standby.look()
         if self._ended():
@@ -307,6 +328,18 @@ class World:
             halted = self.halted_ns is not None
             if halted and effect.order.purpose == "ENTRY":
                 self.fail(f"entry {effect.order_id} left although a person had halted")
+            if effect.order.purpose == "ENTRY":
+                self._look_at_entry(effect)
+
+    def _look_at_entry(self, effect: tws.SendOrder) -> None:
+        """No real money goes in on delayed prices; elsewhere it is counted what they led to."""
+        told_ns = self.tws.live_told_host_ns
+        if self.real_money and self.timeline.host_ns - told_ns > LIVE_TOLD_NS:
+            self.fail(f"entry {effect.order_id} left in live mode without live data")
+        mark_usd, account = self.tws.tape.mark(self.tws.market_ns), self.account
+        equity_usd = account.valuation(mark_usd, self.tws.market_ns).net_liquidation_usd
+        limit = self.settings.leverage.largest * self.settings.limits.leverage_tolerance
+        self.above_leverage += effect.order.shares * mark_usd > limit * equity_usd
 
     def busy_changed(self) -> None:
         speed, _ = self._speed()
@@ -332,6 +365,7 @@ class World:
         counts = Counter(f"{sent.order.purpose} orders sent" for sent in self.sent)
         counts["sessions"] = len(self.market.sessions)
         counts["splits"] = int(self.market.split is not None)
+        counts["entries above the limit at the true price"] = self.above_leverage
         counts["executions"] = len(self.tws.truth.exec_ids)
         counts["breaches of the stop"] = len(self.stop_host_ns)
         counts["process starts"] = sum(process.lives for process in self.processes.values())
@@ -356,6 +390,9 @@ class World:
     def _see_alarm(self, said: Any) -> None:
         if isinstance(said, Alert) and said.raised and said.level == "page":
             self.paged_ns[said.code] = self.timeline.host_ns
+            self.pages.add(said.code)
+        elif isinstance(said, Alert):
+            self.pages.discard(said.code)
         loud = (
             said.raised and said.level == "page" and said.code in ALARMS
             if isinstance(said, Alert)
