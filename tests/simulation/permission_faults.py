@@ -24,7 +24,7 @@ SYMBOLS = (("SMH",), (VIX,), ("SMH", VIX))
 BLIND_S = 20.0
 """Host time without any look at the position after which its page must stand; the system gives a
 quote 5 s and IB's profit and loss 15 s."""
-CALM_S = 10.0
+CALM_S = 15.0
 
 
 def no_live_data(nemesis: Nemesis) -> Harm:
@@ -33,7 +33,7 @@ def no_live_data(nemesis: Nemesis) -> Harm:
     symbols = chance.choices(SYMBOLS, (3, 1, 5))[0]
     permissions = tws.permissions
     permissions.delayed, permissions.refusal = set(symbols), chance.choice(REFUSALS)
-    nemesis.world.note(f"--- {permissions}")
+    nemesis.world.note(f"--- {permissions.words}")
     if chance.random() < 0.3:
         nemesis.also(CHANGES)
     if chance.random() < 0.5:
@@ -50,7 +50,7 @@ def permission_changes(nemesis: Nemesis) -> Harm:
     permissions, chance = nemesis.world.tws.permissions, nemesis.chance
     permissions.delayed ^= set(chance.choice(SYMBOLS))
     permissions.refusal = chance.choice(REFUSALS)
-    nemesis.world.note(f"--- {permissions}")
+    nemesis.world.note(f"--- {permissions.words}")
     drop(nemesis, "TWS logged in again", (ORDERS_CLIENT, DATA_CLIENT))
     return NOTHING
 

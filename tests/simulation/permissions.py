@@ -24,6 +24,10 @@ class Permissions:
     competing: bool = False
     """Another session of this login takes the data."""
 
+    @property
+    def words(self) -> str:
+        return f"delayed: {sorted(self.delayed)}, live data refused by {self.refusal}"
+
     def answer(self, symbol: str, *, live: bool) -> tuple[int, DataKind]:
         """What TWS says of a subscription (0: nothing), and the kind of data that it gets."""
         if self.competing:
