@@ -414,8 +414,7 @@ class RiskState(Message, frozen=True):
 class DaySummary(Message, frozen=True):
     """A session in one line. `return_fraction`: since the close before it, the gap included.
 
-    `start_equity_usd`: the day's first baseline; of a position held over night under
-    `stop.baseline = "entry"`, which writes none, the equity of the close before.
+    `start_equity_usd`: of that close where shares were held at it, else the day's first baseline.
     """
 
     day: date

@@ -10,7 +10,7 @@ from __future__ import annotations
 from common.clock import SECOND_NS
 from common.core.monitor import baseline, dividends, entry, exits, ledger, resting, stop, vigilance
 from common.core.monitor.heard import evolve, refusal
-from common.core.monitor.state import Day, State, in_session, start
+from common.core.monitor.state import State, equity_usd, in_session, start
 from common.messages import (
     DONE_STATUSES,
     TEXT_MAX,
@@ -221,22 +221,12 @@ def _flattening(state: State, now: Now) -> str:
     return "selling now" if in_session(state, now) else "selling at the next open"
 
 
-def _start_usd(state: State, day: Day) -> float:
-    """The day's opening equity. Under `baseline = entry`, where the close before was not known when
-    the day began, the equity at the opening print."""
-    if day.start_equity_usd or state.baseline is None:
-        return day.start_equity_usd
-    opening = state.opening
-    if opening is None or opening.day != day.day:
-        return 0.0
-    return vigilance.equity_at(state, opening.price_usd)
-
-
 def _summary(state: State, now: Now) -> list[Message]:
     session, day = state.session, state.day
     if session is None or day is None or day.summary_said or day.day != session.day:
         return []
-    if now.market_ns < session.close_ns + SUMMARY_AFTER_NS or not _start_usd(state, day):
+    start_usd = ledger.began_with_usd(state, day)
+    if now.market_ns < session.close_ns + SUMMARY_AFTER_NS or not start_usd:
         return []
     base = state.baseline
     mark = state.closing.close_usd if state.closing and state.closing.day == day.day else None
@@ -244,11 +234,8 @@ def _summary(state: State, now: Now) -> list[Message]:
         mark = state.quote.mark_usd
     if base is None or (mark is None and state.shares):
         return []
-    equity = vigilance.equity_at(state, mark)
-    start_usd = _start_usd(state, day)
-    before_usd = start_usd - day.night_usd
-    made_usd = day.night_usd + day.settled_usd + ledger.made_usd(state, mark or 0.0)
-    gained = made_usd / before_usd if before_usd > 0 else 0.0
+    made_usd = day.settled_usd + ledger.made_usd(state, mark or 0.0)
+    gained = made_usd / start_usd if start_usd > 0 else 0.0
     return [
         DaySummary(
             day=day.day,
@@ -257,7 +244,7 @@ def _summary(state: State, now: Now) -> list[Message]:
             exits=day.exits,
             shares=state.shares or 0,
             start_equity_usd=start_usd,
-            equity_usd=equity,
+            equity_usd=equity_usd(state, mark or 0.0),
             return_fraction=max(-RETURN_SHOWN_MAX, min(RETURN_SHOWN_MAX, gained)),
         )
     ]

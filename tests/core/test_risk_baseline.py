@@ -15,6 +15,7 @@ from common.messages import (
     PreviewMargin,
     StopArmed,
     StopHit,
+    Tick,
 )
 from tests.core.risk_play import (
     CASH_USD,
@@ -341,10 +342,9 @@ def test_a_day_under_a_capital_cap_says_what_it_made_though_each_baseline_is_the
     day.at("16:01")
     # then: the cap was refilled from the account twice, and hides none of it
     made_usd = first.shares * -6.0 + again.shares * -1.0
-    before_usd = 10_000.0 + first.shares * 3.0
     summary = day.newest(DaySummary)
     assert summary.day == day.hours.day
-    assert summary.return_fraction == pytest.approx(made_usd / before_usd)
+    assert summary.return_fraction == pytest.approx(made_usd / 10_000.0)
 
 
 def test_what_an_entry_costs_is_part_of_the_days_return() -> None:
@@ -357,3 +357,39 @@ def test_what_an_entry_costs_is_part_of_the_days_return() -> None:
     day.hear(day.bar(400.0, TUESDAY))
     day.at("16:01")
     assert day.newest(DaySummary).return_fraction == pytest.approx(-37.5 / CASH_USD)
+
+
+def test_a_bear_exit_at_the_open_takes_its_night_into_the_days_return() -> None:
+    day = RiskDay()
+    day.open_at()
+    bought = day.enter()
+    day.hear(day.bar(398.0, TUESDAY))
+    day.at("16:01")
+    day.hear(day.signal("BEAR", TUESDAY))
+    day.next_session()
+    # when: it is sold before there is an opening print, so that the day's baseline is flat
+    order = one(PlaceOrder, day.hear(Tick()) + day.at("09:30")).order
+    day.sold(order, 390.0)
+    day.open_at(390.0)
+    day.at("16:01")
+    summary = day.newest(DaySummary)
+    assert summary.day == day.hours.day
+    assert summary.start_equity_usd == pytest.approx(CASH_USD - bought.shares * 2.0)
+    assert summary.return_fraction * summary.start_equity_usd == pytest.approx(bought.shares * -8.0)
+
+
+def test_the_days_returns_chain_to_what_was_made_after_hours_too() -> None:
+    day = RiskDay(settings(exit={"bear": "after_hours"}))
+    day.open_at()
+    bought = day.enter()
+    day.at("16:00:30")
+    first = day.newest(DaySummary)
+    order = one(PlaceOrder, day.hear(day.signal("BEAR", TUESDAY)) + day.at("16:01")).order
+    day.sold(order, 396.0)
+    day.next_session()
+    day.open_at(390.0)
+    day.at("16:01")
+    second = day.newest(DaySummary)
+    assert second.day == day.hours.day
+    made = (1.0 + first.return_fraction) * (1.0 + second.return_fraction) - 1.0
+    assert made * CASH_USD == pytest.approx(bought.shares * -4.0)

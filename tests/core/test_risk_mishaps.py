@@ -397,7 +397,8 @@ def test_a_persons_longest_key_makes_a_valid_key_of_ours() -> None:
 
 def test_the_return_of_an_account_that_had_nothing_is_still_a_number() -> None:
     day = held_day()
-    day.given(lambda state: setattr(state.day, "night_usd", state.day.start_equity_usd - 1.0))
+    day.given(lambda state: setattr(state.day, "close_equity_usd", 1.0))
+    day.given(lambda state: setattr(state.day, "settled_usd", 200.0))
     day.at("16:00:06")
     assert one(DaySummary, day.all(DaySummary)).return_fraction == 100.0
 

@@ -218,6 +218,7 @@ def _take_own(state: State, now: Now, message: Message) -> None:  # noqa: C901, 
         case DaySummary():
             if state.day is not None:
                 state.day.summary_said = True
+                state.day.summed_usd = message.equity_usd if message.shares > 0 else 0.0
         case PreviewMargin():
             state.preview_asked = message.key
             state.preview_count += 1
@@ -278,7 +279,7 @@ def _take_session(state: State, session: Session) -> None:
         state.day = Day(day=session.day, entry_over=SET_BACK if went_back else "")
         state.day.overnight_shares = max(0, state.shares or 0)
         state.day.accrued_usd = 0.0 if before is None or went_back else before.evening_usd
-        state.day.start_equity_usd = _kept_equity_usd(state, session)
+        state.day.close_equity_usd = _close_equity_usd(state, session, before)
         state.opening = state.opening if _same_day(state.opening, session.day) else None
         state.breach = None
         own_orders.forget_preview(state)
@@ -300,13 +301,15 @@ def _take_session(state: State, session: Session) -> None:
         ledger.when_flat(state)
 
 
-def _kept_equity_usd(state: State, session: Session) -> float:
-    """Under `baseline = entry` a held position writes no baseline at the open, so its day begins
-    with the equity of the close before; 0 elsewhere, where the day's baseline says it."""
+def _close_equity_usd(state: State, session: Session, before: Day | None) -> float:
+    """What a held position's next day is measured from: the equity that was summed up, so that a
+    sale after hours is not lost, else that at the close; 0 where nothing was held."""
+    if before is not None and before.day == session.previous_day and before.summed_usd:
+        return before.summed_usd
     closing = state.closing
-    if state.settings.stop.baseline != "entry" or not state.shares or closing is None:
+    if not state.shares or closing is None or closing.day != session.previous_day:
         return 0.0
-    return equity_usd(state, closing.close_usd) if closing.day == session.previous_day else 0.0
+    return equity_usd(state, closing.close_usd)
 
 
 def _carry_flow(state: State) -> None:
@@ -346,8 +349,8 @@ def _note_bear(state: State) -> None:
 
 def _take_baseline(state: State, message: BaselineSet) -> None:
     before = state.baseline
-    if before is not None and before.day != message.day:
-        ledger.settle_day(state)
+    if before is None or before.day != message.day:
+        ledger.settle_night(state, message)
     state.baseline = Baseline(
         day=message.day,
         baseline_usd=message.baseline_usd,
@@ -359,9 +362,7 @@ def _take_baseline(state: State, message: BaselineSet) -> None:
     )
     state.flow_usd = 0.0
     state.breach = None
-    kept = state.settings.stop.baseline == "entry" and state.day and state.day.start_equity_usd
-    if state.day is not None and state.day.day == message.day and not kept:
+    if state.day is not None and state.day.day == message.day:
         state.day.start_equity_usd = message.baseline_usd
-        state.day.night_usd = message.night_usd or 0.0
     if state.account is not None:  # the one it is made of
         ledger.compare_net_liquidation(state, state.account)

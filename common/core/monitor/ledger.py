@@ -17,6 +17,7 @@ from common.core.monitor.state import (
     Anchor,
     Baseline,
     Booked,
+    Day,
     Plan,
     State,
     equity_usd,
@@ -28,6 +29,7 @@ from common.core.monitor.state import (
 from common.messages import (
     DONE_STATUSES,
     AccountSnapshot,
+    BaselineSet,
     Commission,
     DailyBar,
     Fill,
@@ -225,7 +227,8 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
     entry = state.entry or _filled_after_all(state)
     if entry is None or fill.intent_id != entry.order.intent_id or entry.filled > fill.shares:
         return
-    settle_day(state)
+    if state.day is not None:
+        state.day.settled_usd += made_usd(state, 0.0)
     account, sized_usd = entry.sized_on, entry.equity_usd
     state.baseline = Baseline(
         day=today, baseline_usd=sized_usd, shares=0, price_usd=0.0, source="entry fill"
@@ -241,20 +244,36 @@ def _first_fill(state: State, fill: Fill, today: date) -> None:
         state.day.entry_done, state.day.given_up = True, None
 
 
-def settle_day(state: State) -> None:
-    """Keeps what the session has made so far, as another baseline takes this one's place."""
-    if state.day is not None:
-        state.day.settled_usd += made_usd(state, 0.0)
+def settle_night(state: State, opened: BaselineSet) -> None:
+    """Keeps what was made since the close before, as the session's baseline takes the place of the
+    one that the night was under: a bear exit may have sold already."""
+    day = state.day
+    if day is None or day.day != opened.day:
+        return
+    if day.close_equity_usd:
+        day.settled_usd += equity_usd(state, opened.price_usd or 0.0) - day.close_equity_usd
+    else:
+        day.settled_usd += opened.night_usd or 0.0
 
 
 def made_usd(state: State, mark_usd: float) -> float:
-    """What the session has made at this price under the baseline in force; one of a day before,
-    kept under `baseline = entry`, counts from the session's own start."""
+    """What was made at this price under the baseline in force: since it, or, where it is one of a
+    day before, since the close before the session."""
     base, day = state.baseline, state.day
-    if base is None or day is None or not day.start_equity_usd:
+    if base is None or day is None:
         return 0.0
-    from_usd = base.baseline_usd if base.day == day.day else day.start_equity_usd
-    return equity_usd(state, mark_usd) - from_usd
+    from_usd = base.baseline_usd if base.day == day.day else began_with_usd(state, day)
+    return equity_usd(state, mark_usd) - from_usd if from_usd else 0.0
+
+
+def began_with_usd(state: State, day: Day) -> float:
+    """The equity of the close before, else of the day's first baseline. Under `baseline = entry`,
+    where neither is known, that at the opening print; 0 before it."""
+    known_usd = day.close_equity_usd or day.start_equity_usd
+    opening = state.opening
+    if known_usd or opening is None or opening.day != day.day:
+        return known_usd
+    return equity_usd(state, opening.price_usd)
 
 
 def _filled_after_all(state: State) -> Plan | None:

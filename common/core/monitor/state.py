@@ -162,10 +162,12 @@ class Day(Struct):
     counted_usd: float = 0.0
     """Of them SMH's own, as counted for its stop."""
     start_equity_usd: float = 0.0
-    night_usd: float = 0.0
-    """What the night made of the shares held at the open: a baseline of the open leaves it out."""
+    close_equity_usd: float = 0.0
+    """Equity of the close before; 0 where nothing was held at it, or it is not known."""
     settled_usd: float = 0.0
-    """Profit of the session under baselines that were replaced, and what its entries cost."""
+    """Profit since that close under baselines that were replaced, and what entries cost."""
+    summed_usd: float = 0.0
+    """Equity at the summary; 0 before it, and where nothing was held at it."""
     readiness_said: bool = False
     summary_said: bool = False
     last_refusal: str = ""

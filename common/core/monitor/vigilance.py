@@ -10,7 +10,6 @@ from common.core import rules
 from common.core.monitor import entry, exits, resting
 from common.core.monitor.state import (
     State,
-    equity_usd,
     in_session,
     selling,
     shown_price,
@@ -302,8 +301,3 @@ def _protected_by(state: State, now: Now) -> str:
 
 def _watching(state: State) -> str:
     return f"the stop monitor, at equity ${stop_usd(state):,.2f}"
-
-
-def equity_at(state: State, mark_usd: float | None) -> float:
-    """The stop's equity at a mark; a flat position needs none."""
-    return equity_usd(state, mark_usd or 0.0)
