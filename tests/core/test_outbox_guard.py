@@ -392,3 +392,15 @@ def test_no_command_is_needed_for_it() -> None:
     silence(play)
     prices(play, 99.3, 99.2, 99.1)
     assert not play.all(Accepted)
+
+
+def test_a_first_position_whose_stop_is_being_armed_is_no_silence_for_three_seconds() -> None:
+    play = Play()
+    play.connect()
+    silence(play)  # nothing was ever armed
+    play.hold()
+    play.hear(tws.OwnPrice(100.0, "delayed"))
+    play.pass_s(2)
+    assert not [alert for alert in play.all(Alert) if alert.code == "guard_blind"]
+    play.pass_s(2)
+    assert [alert for alert in play.all(Alert) if alert.code == "guard_blind"]

@@ -322,3 +322,10 @@ def test_a_liquidation_told_after_its_count_was_believed_is_named_and_counts_onc
     assert day.state.halts["liquidation"] == "the broker liquidated 2500 shares"
     day.tick()
     assert "halt-liquidation" in {alert.code for alert in day.all(Alert) if alert.raised}
+
+
+def test_a_liquidation_in_several_executions_is_told_with_all_its_shares() -> None:
+    day = held_day()
+    day.fill(None, 2000, 400.0, liquidation=True)
+    day.fill(None, 500, 399.9, liquidation=True)
+    assert day.state.halts["liquidation"] == "the broker liquidated 2500 shares"

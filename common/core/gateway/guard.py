@@ -59,6 +59,8 @@ class Guard(Struct):
     tries: int = 0
     tried_host_ns: int = 0
     day: date | None = None
+    held_host_ns: int = 0
+    """Since when something is held; 0: nothing is."""
 
 
 class Sight(Struct):
@@ -83,6 +85,7 @@ def hear(guard: Guard, now: Now, message: Message) -> None:
         case Started():
             # host time may have started anew with the machine: every wait begins again
             guard.silent, guard.hit_host_ns, guard.tried_host_ns = False, now.host_ns, now.host_ns
+            guard.held_host_ns = guard.held_host_ns and now.host_ns
             guard.low_ns = guard.price_ns = guard.live_ns = 0
         case _:
             pass
@@ -122,6 +125,14 @@ def bought(guard: Guard) -> None:
     guard.low_ns = 0
 
 
+def holds(guard: Guard, now: Now, shares: int) -> None:
+    """What is held now: a new position's stop has yet to be armed, which is no silence."""
+    if shares <= 0:
+        guard.held_host_ns = 0
+    elif not guard.held_host_ns:
+        guard.held_host_ns = now.host_ns
+
+
 def served(guard: Guard) -> None:
     """Nothing is held any more: what fired has done its work."""
     if guard.hit is not None:
@@ -149,6 +160,8 @@ def blind(guard: Guard, now: Now, settings: Settings, session: Session, held: in
     """Nobody watches: the monitor is silent, shares are held, and there is no price for them."""
     in_session = session.open_ns <= now.market_ns < session.close_ns
     if not watches(guard, settings) or held <= 0 or not in_session:
+        return False
+    if 0 <= now.host_ns - guard.held_host_ns < HIT_PATIENCE_NS:
         return False
     return not _fresh(guard.price_ns, now, settings)
 

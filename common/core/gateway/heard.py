@@ -131,7 +131,11 @@ def _note_fill(state: State, now: Now, report: tws.ExecutionReport, intent_id: s
     if not ours:
         return
     if report.liquidation:
-        state.liquidated = f"IB liquidated {report.shares} shares at {report.price_usd:.2f}"
+        if not state.liquidated:
+            state.liquidated_shares = 0
+        state.liquidated_shares += report.shares
+        price = f"{report.price_usd:.2f}"
+        state.liquidated = f"IB liquidated {state.liquidated_shares} shares, the last at {price}"
         halt(state, now, state.liquidated)
     elif not intent_id:
         halt(
@@ -142,6 +146,8 @@ def _note_fill(state: State, now: Now, report: tws.ExecutionReport, intent_id: s
 
 
 def note_difference(state: State, now: Now) -> None:
+    """What is held, and since when executions and the broker's count tell it differently."""
+    guard.holds(state.guard, now, max(state.position_reported, state.position_by_fills))
     if state.position_reported == state.position_by_fills:
         state.differs_since_host_ns = 0
     elif not state.differs_since_host_ns:

@@ -258,6 +258,8 @@ class State(Struct):
     unexplained: str = ""
     """A position that neither executions nor a split explain; it halts."""
     liquidated: str = ""
+    """What IB itself has sold, in words; "" once a person has resumed."""
+    liquidated_shares: int = 0
     noticed: dict[int, int] = field(default_factory=dict)
     """Host ns at which a code was last said: TWS repeats some of them in bursts."""
     order_ids_used: int = 0

@@ -208,7 +208,11 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
 
 
 def _halt_for_liquidation(state: State, fill: Fill) -> None:
-    state.halts["liquidation"] = f"the broker liquidated {fill.shares} shares"
+    """IB sells in several executions; what was said of them grows until a person resumes."""
+    if "liquidation" not in state.halts:
+        state.liquidated_shares = 0
+    state.liquidated_shares += fill.shares
+    state.halts["liquidation"] = f"the broker liquidated {state.liquidated_shares} shares"
 
 
 def _counted_already(state: State, fill: Fill) -> bool:

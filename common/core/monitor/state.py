@@ -247,6 +247,8 @@ class State(Struct):
     """How often the broker's what-if rejected a size of this entry."""
 
     halts: dict[str, str] = field(default_factory=dict)
+    liquidated_shares: int = 0
+    """Sold by the broker itself, as the halt of that name says."""
     alerts: dict[str, str] = field(default_factory=dict)
     said_state: RiskState | None = None
     said_armed: StopArmed | None = None
