@@ -121,6 +121,17 @@ def test_a_position_without_a_price_pages_once_and_ends_once() -> None:
     assert [alert.raised for alert in alerts(day.ticks(20), "blind")] == [False]
 
 
+def test_with_delayed_data_nobody_is_paged_until_the_broker_had_time_for_its_first_word() -> None:
+    day = RiskDay()
+    order = day.entry_order()
+    day.quote(400.0, kind="delayed")
+    said = day.fill(order, 3000, 400.0)
+    day.wait(4)
+    assert not alerts(said + day.ticks(2), "blind")
+    day.wait(4)
+    assert alerts(day.ticks(2), "blind"), "but it has to come"
+
+
 def test_a_position_without_a_baseline_pages() -> None:
     day = RiskDay(held=7500, cash_usd=-2_000_000.0)
     day.wait_until(instant(TUESDAY, "09:30:09"))

@@ -113,7 +113,10 @@ def _data(state: State, now: Now) -> _Found:
     mid = rules.narrow_mid(quote.bid_usd, quote.ask_usd, settings.data.spread_fraction_max)
     if mid is None and not quote.agree:
         return "data", False, "SMH's quote is missing or wide: one print alone sizes no entry"
-    return "data", True, f"{quote.kind}, {age_s:.1f} s old"
+    if quote.kind != "live":
+        delayed = f"delayed by 15 min, heard {age_s:.1f} s ago"
+        return "data", True, f"{delayed}; the stop goes by the broker's PnL"
+    return "data", True, f"live, {age_s:.1f} s old"
 
 
 def _vix(state: State) -> _Found:

@@ -88,8 +88,10 @@ def evolve(state: State, now: Now, message: Message) -> None:
         return
     if isinstance(message, Tick):
         return  # time teaches nothing
+    shares = state.shares
     _take(state, now, message)
     if not isinstance(message, PRICES):
+        state.counted = state.counted if state.shares == shares else now
         own_orders.settle_exit(state, now)
         resting.note(state, now)
 

@@ -203,6 +203,8 @@ class State(Struct):
     roomy: bool = True
 
     shares: int | None = None
+    counted: Now | None = None
+    """When their number changed last."""
     ledger_from_ns: int = 0
     ours: bool = True
     mismatch_since_ns: int = 0

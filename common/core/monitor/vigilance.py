@@ -17,6 +17,7 @@ from common.core.monitor.state import (
     stop_usd,
 )
 from common.core.monitor.stop import armed, equity_now, looks_like_split, sample
+from common.core.staleness import late as overdue
 from common.messages import (
     DONE_STATUSES,
     TEXT_MAX,
@@ -33,6 +34,10 @@ from common.messages import (
 EQUITY_REPEAT_NS = SECOND_NS
 BREACHED_AFTER_NS = 10 * SECOND_NS
 BEAR_EXIT_LATE_NS = MINUTE_NS
+
+RECOUNTED_S = 5.0
+"""The broker tells a position's value once a second, and of a new share count a little later: with
+delayed data no price of it is known in the seconds after a trade."""
 
 Conditions = dict[str, tuple[AlertLevel, str]]
 
@@ -112,7 +117,8 @@ def _unprotected(state: State, now: Now, shares: int) -> Conditions:
     if late and not armed(state):
         found["unarmed"] = ("page", f"{shares} shares without a stop: no baseline for today")
     seen = sample(state, now)
-    if seen is None and late:
+    recounted = state.counted is not None and not overdue(state.counted, now, RECOUNTED_S)
+    if seen is None and late and not recounted:
         found["blind"] = ("page", f"{shares} shares held and no valid price: the stop cannot see")
     elif seen is not None and looks_like_split(state, seen.mark_usd):
         text = "the price left the baseline's by a split's ratio and the share count did not"
