@@ -146,6 +146,14 @@ def test_data_names_its_kind_age_and_problem() -> None:
     assert problem in shown.text
 
 
+def test_flat_on_delayed_data_the_stop_is_not_armed_and_the_prices_age_is_said() -> None:
+    risk = changed(facts.RISK, shares=0, entry_done=False)
+    feed, account = changed(facts.FEED, kind="delayed"), changed(facts.ACCOUNT, shares=0)
+    view = known(feed, account, risk, without=("risk_monitor",))  # no Equity before an entry
+    assert row(view, "stop").text == "not armed: nothing is held"
+    assert row(view, "data").text.endswith("prices of 15 min before")
+
+
 def test_the_account_is_never_shown_whole() -> None:
     shown = row(known(), "link")
     assert "DU***67" in shown.text

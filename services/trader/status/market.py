@@ -84,6 +84,7 @@ def data(known: Known) -> Row:
     }
     text = "not connected, " * (not feed.connected)
     text += f"{feed.kind}, {f'last tick {span(age_s)} ago' if feed.tick_ns else 'no tick yet'}"
+    text += ", prices of 15 min before" * (feed.kind in {"delayed", "delayed_frozen"})
     text += ", trading halted" * feed.halted + ", another session has the data" * feed.competing
     text += f": {feed.problem}" if feed.problem else ""
     level: Level = "bad" if feed.problem or feed.kind == "none" or not feed.connected else "plain"

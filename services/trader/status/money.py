@@ -104,10 +104,15 @@ def stop(known: Known) -> Row:
         return unknown(key, label, topology.GATEWAY)
     why = unwatched(known)
     equity = known.picture.last(m.Equity)
+    if equity is None and shares == 0 and known.picture.last(m.RiskState) is not None:
+        # without a live price it is not reckoned before something is held
+        values: dict[str, Any] = {"armed": False, "unwatched": why, "fired": False}
+        text = "was " * bool(not known.alive) + "not armed: nothing is held"
+        return Row(key=key, label=label, text=text, values=values)
     if equity is None:
         return unknown(key, label, topology.RISK)
     armed = shares > 0 and not why and equity.armed and equity.shares > 0
-    values: dict[str, Any] = {"armed": armed, "unwatched": why, "fired": False}
+    values = {"armed": armed, "unwatched": why, "fired": False}
     measured = _baseline(known, equity, values)
     if shares == 0:
         text = "was " * bool(not known.alive) + f"not armed: nothing is held; {measured}"
