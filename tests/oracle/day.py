@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from tests.oracle.averages import Side
 from tests.oracle.facts import SECOND_NS, Placed
 from tests.oracle.orders import Key
+from tests.oracle.rules import Rules
 from tests.oracle.sessions import Session
 from tests.oracle.stop import APART_NS, JITTER_NS, Baseline, Samples
 
-ENTRY_FROM_NS = 300 * SECOND_NS  # before the close
-ENTRY_UNTIL_NS = 60 * SECOND_NS
 LAST_MOMENTS_NS = 30 * SECOND_NS  # a breach this near the close may have to wait for the next open
 
 
@@ -47,6 +46,7 @@ class Day:
     signal: Side | None
     signal_ns: int
     shares_at_open: float
+    rules: Rules
     baseline: Baseline | None = None
     bought: Key | None = None
     marked_ns: int = 0
@@ -55,6 +55,7 @@ class Day:
     stop_may_fire: bool = False
     leaves_since_yesterday: bool = False
     sold: bool = False
+    stopped: bool = False
     due_for_entry: bool = False
     entries: list[Placed] = field(default_factory=list)
     bear_close: BearClose | None = None
@@ -64,11 +65,12 @@ class Day:
 
     @property
     def entry_from_ns(self) -> int:
-        return self.session.close_ns - ENTRY_FROM_NS
+        early_ns = self.session.close_ns - self.rules.entry_from_ns
+        return self.session.open_ns if self.rules.all_day else early_ns
 
     @property
     def entry_until_ns(self) -> int:
-        return self.session.close_ns - ENTRY_UNTIL_NS
+        return self.session.close_ns - self.rules.entry_until_ns
 
     def holds_open_breach(self) -> bool:
         return self.breach is not None and not self.breach.answered

@@ -17,7 +17,7 @@ from tests.oracle.day import LAST_MOMENTS_NS, BearClose, Breach, Day
 from tests.oracle.frames import read
 from tests.oracle.ledger import Ledger
 from tests.oracle.orders import Key, Orders
-from tests.oracle.rules import SHIPPED, Rules
+from tests.oracle.rules import ON_ITS_WAY, SHIPPED, Rules
 from tests.oracle.sessions import Session, new_york_day, sessions_between
 from tests.oracle.stop import (
     DECIDED_NS_MAX,
@@ -31,8 +31,6 @@ from tests.oracle.stop import (
 )
 from tests.oracle.verdict import Figures, Verdict, Violation
 
-LEVERAGE_MAX = 3.75 * 1.01  # the largest tier, and what a price may do on the way
-ACTIONS_A_DAY_MAX = 20
 WIRE_NS = 5 * f.SECOND_NS  # market time that may pass between a decision and the server's stamp
 EXTENDED_BEFORE_OPEN_NS = 330 * 60 * f.SECOND_NS
 EXTENDED_AFTER_CLOSE_NS = 240 * 60 * f.SECOND_NS
@@ -189,14 +187,14 @@ class Judge:
                     self._on_first_marks(fact, f.number(fact.value))
                 for moved in self._moved:
                     moved.tell(fact.host_ns)
-                if self._day is not None and self._day.baseline is not None:
-                    self._day.baseline.told(fact.host_ns)
+                if self._baseline is not None:
+                    self._baseline.told(fact.host_ns)
             case f.MoneyMoved():
                 self._ledger.money_moved(fact)
                 for unknown in (self._moved, *self._unknown_when_sent.values()):
                     unknown.append(Moved(fact.amount_usd, fact.host_ns))
-                if self._day is not None and self._day.baseline is not None:
-                    self._day.baseline.move(fact.amount_usd, fact.host_ns)
+                if self._baseline is not None:
+                    self._baseline.move(fact.amount_usd, fact.host_ns)
             case f.PnlSaid():
                 self._on_pnl(fact)
             case f.Split():
@@ -228,15 +226,21 @@ class Judge:
         shares, before = self._ledger.shares, self._day_before
         earlier = max(other for other in self._sessions if other < session.day)
         told_ns = self._daily.told_ns.get(earlier, session.close_ns)
-        day = Day(session, self._sides.get(earlier), told_ns, shares)
+        day = Day(session, self._sides.get(earlier), told_ns, shares, self._rules)
         if shares and before is not None:
             day.leaves_since_yesterday = before.stop_may_fire or before.leaves_since_yesterday
             if before.holds_open_breach():
                 day.breach = before.breach
-        opened_usd = self._daily.opens.get(session.day, math.nan) if shares else 0.0
-        if not math.isnan(opened_usd):
+        opens, closes = self._daily.opens, self._daily.closes
+        opened_usd = opens.get(session.day, math.nan) if shares else 0.0
+        if self._rules.baseline == "previous_close":
+            opened_usd = closes.get(earlier, math.nan) if shares else 0.0
+        if self._rules.baseline == "entry" and shares and before is not None:
+            day.baseline = before.baseline
+        elif not math.isnan(opened_usd) and self._rules.baseline != "off":
             moved = [replace(one) for one in self._moved if not one.known(host_ns)]
-            day.baseline = Baseline(self._ledger.cash_usd + shares * opened_usd, moved=moved)
+            usd = self._ledger.cash_usd + shares * opened_usd
+            day.baseline = Baseline(usd, moved=moved, rules=self._rules)
         return day
 
     def _end_day(self, day: Day) -> None:
@@ -269,12 +273,19 @@ class Judge:
             gone = shares <= 0 or self._orders.selling(day.session.close_ns)
             ends.sold_host_ns = fact.host_ns if gone else None
 
+    @property
+    def _baseline(self) -> Baseline | None:
+        """The day's; that of an entry holds over night."""
+        over_night = self._day_before if self._rules.baseline == "entry" else None
+        day = self._day or over_night
+        return day.baseline if day is not None else None
+
     # Prices and money
 
     def _on_price(self, tick: f.PriceSaid | f.LastSizeSaid) -> None:
         quote = self._quotes.said(tick)
         day, shares = self._day, self._ledger.shares
-        if day is None or shares <= 0:
+        if day is None or shares <= 0 or self._rules.baseline == "off":
             return
         if not day.session.open_ns <= tick.ns < day.session.close_ns:
             return
@@ -287,7 +298,7 @@ class Judge:
                 day.stop_may_fire = True
             return
         if day.baseline is None:
-            day.baseline = Baseline(cash_usd + shares * quote.last)
+            day.baseline = Baseline(cash_usd + shares * quote.last, rules=self._rules)
         if not math.isnan(quote.mid):
             day.must.denied()
             day.may.denied()
@@ -372,9 +383,12 @@ class Judge:
         if day is None:
             return
         if placed is not None and placed.rests:
-            day.stop_may_fire = True
+            day.stop_may_fire = day.stopped = True
             self._sold(day, execution)
-        if execution.side > 0 and not (corrects and day.bought != key):  # of an earlier session
+        stops = self._rules.baseline != "off"
+        if (
+            stops and execution.side > 0 and not (corrects and day.bought != key)
+        ):  # of an earlier session
             usd = self._ledger.cash_usd + shares * execution.price_usd
             before = day.baseline if day.bought == key and day.baseline else Baseline(usd)
             lower_usd = min(usd, before.usd, before.lower_usd)
@@ -382,7 +396,7 @@ class Judge:
             # Sized by an account that knew nothing of it: honest until the next one is told.
             unknown = self._unknown_when_sent.get(key, ())
             moved = [Moved(one.amount_usd, execution.host_ns) for one in unknown]
-            day.baseline = Baseline(usd, lower_usd, higher_usd, moved)
+            day.baseline = Baseline(usd, lower_usd, higher_usd, moved, self._rules)
             day.bought = key
         if shares == 0:
             day.stop_may_fire = day.leaves_since_yesterday = False
@@ -391,10 +405,10 @@ class Judge:
     def _on_charged(self, charge: f.Charged) -> None:
         more_usd = self._ledger.charged(charge)
         execution = self._ledger.executions.get(charge.exec_id.rpartition(".")[0])
-        if execution is None or execution.side < 0 or self._day is None:
+        if execution is None or execution.side < 0:
             return
-        if self._day.baseline is not None:
-            self._day.baseline.charge(more_usd)
+        if self._baseline is not None:
+            self._baseline.charge(more_usd)
 
     # Orders
 
@@ -430,8 +444,9 @@ class Judge:
         order = fact if isinstance(fact, f.Placed) else placed
         day = new_york_day(fact.ns), order is not None and order.rests
         self._actions[day] += 1
-        if self._actions[day] == ACTIONS_A_DAY_MAX + 1:
-            self._violate(fact.ns, f"more than {ACTIONS_A_DAY_MAX} order actions in a day")
+        most = self._rules.actions_a_day_max
+        if self._actions[day] == most + 1:
+            self._violate(fact.ns, f"more than {most} order actions in a day")
 
     def _check_id(self, order: f.Placed) -> None:
         highest = self._id_max.get(order.client_id, 0)
@@ -473,7 +488,9 @@ class Judge:
             self._violate(order.ns, f"{name} beside order {said.perm_id} of others")
         if self._ledger.shares:
             self._violate(order.ns, f"{name} while {self._ledger.shares:g} shares are held")
-        self._check_leverage(order)
+        if self._actions[new_york_day(order.ns), False] > self._rules.entry_actions_max:
+            self._violate(order.ns, f"{name} after too many order actions in a day")
+        self._check_size(order)
         day = self._day
         if day is None or not day.entry_from_ns <= order.ns <= day.entry_until_ns + WIRE_NS:
             self._violate(order.ns, f"{name} outside the entry window")
@@ -483,17 +500,22 @@ class Judge:
             self._violate(order.ns, f"{name} is the second of its session")
         if day.signal == "BEAR":
             self._violate(order.ns, f"{name} though the close before was BEAR")
+        elif day.stopped and not self._rules.reentry_same_day:
+            self._violate(order.ns, f"{name} after a stop the same day")
         elif day.signal is None or day.signal_ns > order.ns:
             self._violate(order.ns, f"{name} without a final daily bar of the close before")
         day.entries.append(order)
 
-    def _check_leverage(self, order: f.Placed) -> None:
-        equity_usd = self._ledger.net_liquidation_usd.get(order.client_id, math.nan)
-        price_usd = self._quotes.sound_usd
+    def _check_size(self, order: f.Placed) -> None:
+        rules, price_usd = self._rules, self._quotes.sound_usd
+        account_usd = self._ledger.net_liquidation_usd.get(order.client_id, math.nan)
+        equity_usd = min(account_usd, rules.capital_usd_max)  # a NaN stays one
+        if order.shares * price_usd > rules.order_value_usd_max * ON_ITS_WAY:
+            self._violate(order.ns, f"entry {order.order_id} over the most that an order may cost")
         leverage = (self._ledger.shares + order.shares) * price_usd / equity_usd
         if math.isnan(leverage):
             self._violate(order.ns, f"entry {order.order_id} without a price or net liquidation")
-        elif leverage > LEVERAGE_MAX:
+        elif leverage > rules.leverage_max * ON_ITS_WAY:
             self._violate(order.ns, f"entry {order.order_id} at a leverage of {leverage:.2f}")
 
     def _check_exit(self, order: f.Placed) -> None:
@@ -512,6 +534,8 @@ class Judge:
         else:
             self._causes[order.client_id, order.order_id] = cause
         if self._day is not None:
+            flattened = self._day.session.day in self._flattened_on
+            self._day.stopped |= cause == "stop" and self._day.stop_may_fire and not flattened
             self._sold(self._day, order)
 
     def _sold(self, day: Day, fact: f.Placed | f.Executed) -> None:
@@ -526,6 +550,8 @@ class Judge:
             self._violate(order.ns, f"resting stop {order.order_id} {fault}")
         if not self._may_trade(order):
             self._violate(order.ns, f"resting stop {order.order_id} outside the session")
+        if self._rules.baseline == "off":
+            self._violate(order.ns, f"resting stop {order.order_id} though the stop is off")
         self._causes[order.client_id, order.order_id] = "stop"
 
     def _may_trade(self, order: f.Placed) -> bool:

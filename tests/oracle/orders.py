@@ -19,6 +19,9 @@ ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
 REJECTS = frozenset({110, 200, 201, 203, 321, 322})
 """Error codes by which TWS refuses an order it never took (protocol notes, section 3)."""
 
+ID_USED = 103
+"""TWS has seen the id before: no word on what became of the order."""
+
 Key = tuple[int, int]  # client id, order id
 
 
@@ -82,7 +85,8 @@ class Orders:
             unlisted.discard(said.perm_id)
 
     def refused(self, error: ErrorSaid) -> None:
-        self.answered.add((error.client_id, error.req_id))
+        if error.code != ID_USED:
+            self.answered.add((error.client_id, error.req_id))
         if error.code in REJECTS:
             self.alive.pop((error.client_id, error.req_id), None)
 

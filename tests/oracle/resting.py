@@ -9,7 +9,6 @@ from tests.oracle.ledger import Ledger
 from tests.oracle.orders import Orders
 from tests.oracle.stop import Baseline
 
-LOSS_FRACTION = 0.025
 TOLERANCE = 0.003  # of the baseline: what a purchase in pieces moves it by, a level left, a tick
 ON_ITS_WAY_NS = 5 * SECOND_NS
 """That a fill may take to whoever sends the exit, by either clock: a fast simulated market passes
@@ -39,8 +38,9 @@ def stop_faults(
         yield "opens no group of its own that an exit could join"
     if baseline is not None:
         equity_usd = ledger.cash_usd + order.shares * order.stop_usd
-        least_usd = baseline.least_usd(LOSS_FRACTION, TOLERANCE, order.host_ns)
-        most_usd = baseline.most_usd(LOSS_FRACTION, TOLERANCE)
+        loss_fraction = baseline.rules.resting_loss_fraction
+        least_usd = baseline.least_usd(loss_fraction, TOLERANCE, order.host_ns)
+        most_usd = baseline.most_usd(loss_fraction, TOLERANCE)
         if order.shares == ledger.shares and not least_usd <= equity_usd <= most_usd:
             told = f"not ${least_usd:,.0f} to ${most_usd:,.0f}"
             yield f"at {order.stop_usd:g} leaves ${equity_usd:,.0f}, {told}"

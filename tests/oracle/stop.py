@@ -24,8 +24,8 @@ from tests.oracle.facts import (
     PriceSaid,
     QuotesAsked,
 )
+from tests.oracle.rules import SHIPPED, Rules
 
-LOSS_FRACTION = 0.02
 TOLERANCE = 0.0005  # of the baseline
 AGREE_FRACTION = 0.001
 JUMP_FRACTION = 0.1
@@ -172,6 +172,7 @@ class Baseline:
     lower_usd: float = math.inf
     higher_usd: float = 0.0
     moved: list[Moved] = field(default_factory=list)
+    rules: Rules = SHIPPED
 
     def move(self, amount_usd: float, host_ns: int) -> None:
         """A deposit (+) or a withdrawal (-)."""
@@ -202,14 +203,16 @@ class Baseline:
 
     def least_usd(self, loss_fraction: float, tolerance: float, host_ns: int) -> float:
         """The lowest equity that an honest stop at that loss leaves."""
-        usd = min(self.usd, self.lower_usd)
-        return usd - loss_fraction * (usd + self.unknown_usd(host_ns)) - tolerance * usd
+        usd, cap_usd = min(self.usd, self.lower_usd), self.rules.capital_usd_max
+        loss_usd = loss_fraction * min(cap_usd, usd + self.unknown_usd(host_ns))
+        return usd - loss_usd - tolerance * min(cap_usd, usd)
 
     def most_usd(self, loss_fraction: float, tolerance: float) -> float:
         """The highest one."""
-        usd = max(self.usd, self.higher_usd)
+        usd, cap_usd = max(self.usd, self.higher_usd), self.rules.capital_usd_max
         deposited_usd = sum(max(0.0, moved.amount_usd) for moved in self.moved)
-        return usd - loss_fraction * (usd - deposited_usd) + tolerance * usd
+        loss_usd = loss_fraction * min(cap_usd, usd - deposited_usd)
+        return usd - loss_usd + tolerance * min(cap_usd, usd)
 
     def truly_broken(self, quote: Quote, cash_usd: float, shares: float, host_ns: int) -> bool:
         """Mid and last agree, and by both the loss is beyond doubt."""
@@ -219,12 +222,12 @@ class Baseline:
 
     def beyond_doubt(self, host_ns: int, *equities_usd: float) -> bool:
         """By each of these the loss is there."""
-        least_usd = self.least_usd(LOSS_FRACTION, TOLERANCE, host_ns)
+        least_usd = self.least_usd(self.rules.loss_fraction, TOLERANCE, host_ns)
         return all(equity_usd <= least_usd for equity_usd in equities_usd)
 
     def possibly_broken(self, *equities_usd: float) -> bool:
         """By one of these the loss is there, or nearly."""
-        most_usd = self.most_usd(LOSS_FRACTION, TOLERANCE)
+        most_usd = self.most_usd(self.rules.loss_fraction, TOLERANCE)
         return any(equity_usd <= most_usd for equity_usd in equities_usd)
 
 

@@ -6,13 +6,14 @@ import math
 
 import pytest
 
-from tests.oracle.stop import LOSS_FRACTION, TOLD_NS_MAX, Baseline, Moved
+from tests.oracle.rules import SHIPPED
+from tests.oracle.stop import TOLD_NS_MAX, Baseline, Moved
 
 LEFT_USD = 500_000.0
 
 
 def least_usd(baseline: Baseline, host_ns: int) -> float:
-    return baseline.least_usd(LOSS_FRACTION, 0.0, host_ns)
+    return baseline.least_usd(SHIPPED.loss_fraction, 0.0, host_ns)
 
 
 @pytest.mark.parametrize("when", ["before the purchase", "after it"])
@@ -37,6 +38,6 @@ def test_a_deposit_never_asks_for_more_than_the_equity_before_it() -> None:
     baseline = Baseline(LEFT_USD)
     baseline.move(LEFT_USD, host_ns=10)
     baseline.told(20)
-    most_usd = baseline.most_usd(LOSS_FRACTION, 0.0)
+    most_usd = baseline.most_usd(SHIPPED.loss_fraction, 0.0)
     assert most_usd == pytest.approx(2 * LEFT_USD - 10_000.0)
     assert not math.isnan(least_usd(baseline, 10**15))

@@ -19,7 +19,6 @@ from tests.simulation.evening import Evening
 from tests.simulation.evening import draw as draw_evening
 
 BARS = 140
-ENTRY_NS = 5 * MINUTE_NS
 TURNING = 0.75
 """Share of the markets with evenings whose signal is about to turn."""
 FIRST_DAYS = (
@@ -94,8 +93,17 @@ class SessionPrices:
 class SimMarket:
     """`sessions`: those that are traded in the run; before them there is only history."""
 
-    def __init__(self, chance: Random, sessions_count: int, evenings: Random | None = None) -> None:
-        """`evenings`: of what is traded after the close, which most runs have nothing of."""
+    def __init__(
+        self,
+        chance: Random,
+        sessions_count: int,
+        *,
+        entry_ns: int,
+        evenings: Random | None = None,
+    ) -> None:
+        """`entry_ns`: before the close, where falls come. `evenings`: of what is traded after it,
+        which most runs have nothing of."""
+        self.entry_ns = entry_ns
         self._noise = chance.getrandbits(32)
         self.first_day = chance.choice(FIRST_DAYS)
         after = calendar().all[calendar().index(self.first_day) :]
@@ -169,7 +177,7 @@ class SimMarket:
 
     def _draw_falls(self, chance: Random, times: SessionTimes) -> list[Fall]:
         """None, or one or two falls at the open, in mid-session, right after the entry, or late."""
-        entry_ns = times.close_ns - ENTRY_NS
+        entry_ns = times.close_ns - self.entry_ns
         places = [
             times.open_ns + int(chance.uniform(1, 20) * SECOND_NS),
             times.open_ns + int(chance.uniform(60, 170) * MINUTE_NS),

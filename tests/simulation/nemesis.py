@@ -17,7 +17,6 @@ from tests.simulation.dialog_faults import DIALOGS
 from tests.simulation.fault import STANDING, Fault
 from tests.simulation.login_faults import LOGINS
 from tests.simulation.machine_faults import MACHINE, REPEATS
-from tests.simulation.market import ENTRY_NS
 from tests.simulation.market_faults import MARKET
 from tests.simulation.order_faults import ODD
 from tests.simulation.others_faults import OTHERS
@@ -141,7 +140,7 @@ class Nemesis:
             return ns + seconds(self.chance.uniform(-before_s, after_s))
 
         for times in self.world.market.sessions:
-            entry_ns = times.close_ns - ENTRY_NS
+            entry_ns = times.close_ns - self.world.market.entry_ns
             yield near(times.open_ns, 4, 8)
             yield near(entry_ns, 6, 1)
             yield near(entry_ns, 0, 6)

@@ -165,7 +165,7 @@ def _wire(world: World) -> None:
     flattened = days if world.nemesis.flattened else ()
     verdict = judge_facts(
         facts, sessions(days[0], days[-1]), gateway_starts=1 << 30, flattened_on=flattened,
-        rules=rules(world.settings),
+        rules=rules(world.settings, world.account),
     )  # fmt: skip
     for violation in verdict.violations:
         # A clock that is set wrong is found out by five comparisons, some seconds later.

@@ -18,7 +18,7 @@ from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
 from common.core import orders, outbox, quotes, risk, strategy
 from common.fold import Decider
 from common.journal import newest_file
-from common.messages import Accepted, Alert, Message, RiskState
+from common.messages import Accepted, Alert, EntryClamped, Message, RiskState
 from common.tws import messages as tws
 from services.sim_tws.account import PORTFOLIO, REG_T, Account
 from services.sim_tws.market_time import instant_ns
@@ -30,7 +30,7 @@ from tests.simulation.drawn import CHOICES, drawn
 from tests.simulation.feed_hands import FeedHands
 from tests.simulation.gateway_hands import GatewayHands
 from tests.simulation.hands import Hands
-from tests.simulation.market import ENTRY_NS, SimMarket
+from tests.simulation.market import SimMarket
 from tests.simulation.permission_faults import Sight
 from tests.simulation.process import Killed, Process
 from tests.simulation.standby import Standby
@@ -69,6 +69,7 @@ SLOW_DISKS = 0.25
 STANDING_BY = 0.5
 """Share of runs in which a second stop monitor stands by; in the others it restarts from disk."""
 RISK_STATE, ALERT = wire.topic_of(RiskState), wire.topic_of(Alert)
+CLAMPED = wire.topic_of(EntryClamped)
 ALARMS = frozenset({"blind", "breached", "exit-rejected", "unarmed", "no-session"})
 
 
@@ -106,18 +107,20 @@ class World:
         evenings = Random(f"{seed} evenings") if "after hours" in self.drawn.names else None
         if evenings is not None and evenings.random() < MORNINGS_AFTER:
             sessions = max(2, sessions)
-        self.market = SimMarket(draw, sessions, evenings)
+        entry_ns = int(self.settings.entry.minutes_before_close * MINUTE_NS)
+        self.market = SimMarket(draw, sessions, entry_ns=entry_ns, evenings=evenings)
         self.start_ns = self._start_ns(draw)
         self.timeline = Timeline(self.start_ns)
         no_live_data = script.faults and nemesis.meets(seed, "delayed")
         if no_live_data and Random(f"{seed} alone").random() < STOP_ALONE_BLIND:
             self.settings = replace(self.settings, stop=replace(self.settings.stop, resting=False))
-        self.real_money = no_live_data and Random(f"{seed} mode").random() < REAL_MONEY
+        trying = self.settings.entry.test_entry  # which real money refuses
+        real_money = no_live_data and Random(f"{seed} mode").random() < REAL_MONEY
+        self.real_money = real_money and not trying
         if self.real_money:
-            self.settings = replace(
-                self.settings, account=settings.Account(mode="live", id=ACCOUNT)
-            )
-        margin = REG_T if draw.random() < 0.1 else PORTFOLIO
+            account = replace(self.settings.account, mode="live", id=ACCOUNT)
+            self.settings = replace(self.settings, account=account)
+        margin = REG_T if draw.random() < 0.1 or self.drawn.reg_t else PORTFOLIO
         self.account = Account(ACCOUNT, 1_000_000.0, margin, draw.choice((0.15, 0.15, 0.3)))
         self.tws = SimTws(self.timeline, self.market, Random(f"{seed} tws"), self.account)
         self.bus = Bus(self.timeline, Random(f"{seed} bus"))
@@ -170,7 +173,7 @@ class World:
         first = self.market.sessions[0]
         if len(self.market.sessions) == 1 and draw.random() < 0.25:
             return first.open_ns - 40 * SECOND_NS
-        return first.close_ns - 11 * MINUTE_NS
+        return first.close_ns - max(5 * MINUTE_NS, self.market.entry_ns) - 6 * MINUTE_NS
 
     def _plan(self) -> list[Window]:
         """How fast each stretch of market time may pass when nobody is in trouble."""
@@ -181,7 +184,8 @@ class World:
                 windows.append(Window(end_ns, speed))
 
         for times in self.market.sessions:
-            entry_ns, close_ns = times.close_ns - ENTRY_NS, times.close_ns
+            close_ns = times.close_ns
+            entry_ns = close_ns - self.market.entry_ns
             fine: list[tuple[int, int, int]] = [
                 (times.open_ns - 31 * MINUTE_NS, times.open_ns - 29 * MINUTE_NS, 60),
                 (times.open_ns - SECOND_NS, times.open_ns + 6 * SECOND_NS, 1),
@@ -314,6 +318,8 @@ class World:
 
     def said(self, process: Process, frame: bytes) -> None:
         self._hash.update(frame)
+        if frame.startswith(CLAMPED) and self.settings.margin.check != "clamp":
+            self.fail("an entry was made smaller, which the settings do not allow")
         if frame.startswith((RISK_STATE, ALERT)):
             self._see_alarm(wire.decode_fact(frame).body)
         if self.trace is not None and not frame.startswith(self.bus.heartbeat):
