@@ -117,7 +117,7 @@ def limits(chance: Random, settings: Settings) -> Settings:
 
 CHOICES = {
     "settings": Choice(0.15, no_resting_stop),  # the stream's name is from before there were others
-    "after hours": Choice(0.05, after_hours),
+    "after hours": Choice(0.06, after_hours),
     "capital": Choice(0.06, capital),
     "margin": Choice(0.06, margin),
     "leverage": Choice(0.05, leverage),

@@ -119,7 +119,10 @@ class Hands:
         self.host.later(FROZEN_S, look)
 
     def compare_clocks(self, pipe: Pipe) -> None:
-        if self.pipe is not pipe or self.tws.frozen or pipe.cut:
+        if self.pipe is not pipe or pipe.cut:
+            return
+        if self.tws.frozen:
+            self.host.later(COMPARED_S, lambda: self.compare_clocks(pipe))
             return
         offset_s = round((self.host.now_ns() - self.tws.market_ns) / SECOND_NS, 3)
         if self._said_offset_s is None or abs(offset_s - self._said_offset_s) >= 0.1:

@@ -31,5 +31,10 @@ KEPT: dict[int, str] = {
 """The seed, and what it found: in the system, or in its judge."""
 KEPT_CHOICES: dict[int, tuple[str, str]] = {
     804506: ("after hours", "a stop that the close cut off kept a BEAR position over night"),
+    900139: ("fractions", "frozen a second after a login, clocks were never compared: the harness"),
+    900454: (
+        "fractions",
+        "an exit whose only answer is that its id was used is in doubt: the judge",
+    ),
 }
 """The seed, the choice of settings it drew, and what it found."""
