@@ -26,13 +26,15 @@ class Evening:
     width: float
     shown: int
 
-    def windows(self, walk: int) -> list[tuple[int, int, int]]:
+    def windows(self, walk: int, quick: int) -> list[tuple[int, int, int]]:
         """What happens: the sale after the final close, and the end of it all. From, to, and how
         fast it may pass."""
         sale_ns = self.close_ns + 66 * SECOND_NS
+        waits_ns, over_ns = sale_ns + 40 * SECOND_NS, self.end_ns - SECOND_NS
         return [
-            (sale_ns, sale_ns + 40 * SECOND_NS, walk),
-            (self.end_ns - SECOND_NS, self.end_ns + 3 * SECOND_NS, walk),
+            (sale_ns, waits_ns, walk),
+            (waits_ns, over_ns, quick),
+            (over_ns, self.end_ns + 3 * SECOND_NS, walk),
         ]
 
     def tick(self, ts_ns: int, close_usd: float) -> Tick:

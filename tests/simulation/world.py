@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from common import settings, topology, wire
+from common import topology, wire
 from common.clock import MINUTE_NS, NEW_YORK, SECOND_NS
 from common.core import orders, outbox, quotes, risk, strategy
 from common.fold import Decider
@@ -47,7 +47,7 @@ PATIENT = 40
 PATIENCE_NS = {topology.RISK: seconds(5), topology.GATEWAY: seconds(60)}
 """How long each may hold market time: an entry may wait for a margin for minutes, or be in doubt
 until the session is over."""
-EVENING, EVENING_PATIENCE_NS = 1_000, seconds(5)
+EVENING, EVENING_PATIENCE_NS = 2_000, seconds(2)
 """A sale outside regular hours may wait for its price until they are over."""
 DECIDERS: dict[str, Decider] = {
     topology.FEED: quotes,
@@ -195,7 +195,7 @@ class World:
                 (close_ns + 58 * SECOND_NS, close_ns + 66 * SECOND_NS, WALK),
             ]  # fmt: skip
             if times.date in self.market.evenings:
-                fine += self.market.evenings[times.date].windows(WALK)
+                fine += self.market.evenings[times.date].windows(WALK, EVENING)
             for fall in self.market.days[times.date].falls:
                 length_s = min(fall.length_s + fall.hold_s, 15.0) + 4.0
                 fine.append((fall.from_ns - SECOND_NS, fall.from_ns + seconds(length_s), 1))
