@@ -332,7 +332,7 @@ class Judge:
             return
         if day.marked_ns and age_ns > day.marked_ns + MARKS_NS:
             return
-        day.baseline = day.baseline or Baseline(equity_usd)
+        day.baseline = day.baseline or Baseline(equity_usd, rules=self._rules)
         day.baseline.widen(equity_usd)
         if age_ns >= FIRST_MARK_NS and not day.marked_ns:
             day.marked_ns = age_ns
