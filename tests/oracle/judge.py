@@ -327,6 +327,8 @@ class Judge:
         day, shares = self._day, self._ledger.shares
         if day is None or day.bought is not None or shares <= 0 or self._quotes.live:
             return
+        if self._rules.baseline != "open":
+            return
         age_ns = said.ns - day.session.open_ns
         if not 0 <= age_ns < day.session.close_ns - day.session.open_ns:
             return
