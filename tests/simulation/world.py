@@ -44,7 +44,11 @@ QUIET, NIGHT, LATE, WALK = 20_000, 400_000, 200, 8
 NEVER_NS = 1 << 62
 STEPS_MAX = 200_000
 PATIENT = 40
-PATIENCE_NS = {topology.RISK: seconds(5), topology.GATEWAY: seconds(60)}
+PATIENCE_NS = {
+    topology.RISK: seconds(5),
+    topology.EXECUTOR: seconds(60),
+    topology.GATEWAY: seconds(60),
+}
 """How long each may hold market time: an entry may wait for a margin for minutes, or be in doubt
 until the session is over."""
 EVENING, EVENING_PATIENCE_NS = 2_000, seconds(2)
