@@ -129,14 +129,40 @@ def test_previous_close_measures_from_the_close_before_the_session() -> None:
     one(StopHit, day.quote(397.3, 0.2))  # the overnight gap counts
 
 
-def test_previous_close_does_not_measure_from_an_older_close() -> None:
+def with_an_older_close() -> RiskDay:
+    """Under `previous_close`, where the feed's newest close is not of the day before."""
     given = settings(stop={"baseline": "previous_close"})
     friday = session(previous=MONDAY.replace(day=1))
-    day = RiskDay(given, held=7500, cash_usd=-2_000_000.0, hours=friday)
+    day = RiskDay(given, at="08:00", held=7500, cash_usd=-2_000_000.0, hours=friday)
     day.hear(session())
     day.hours = session()
+    return day
+
+
+def test_previous_close_does_not_measure_from_an_older_close() -> None:
+    day = with_an_older_close()
     day.at("09:30")
     assert not day.all(BaselineSet)
+
+
+def test_where_no_close_of_the_day_before_comes_the_open_serves_and_says_so() -> None:
+    day = with_an_older_close()
+    day.open_at(401.0)
+    day.at("09:31")
+    assert not day.all(BaselineSet)
+    baseline = one(BaselineSet, day.at("09:31:20"))
+    assert (baseline.price_usd, baseline.source) == (401.0, "open")
+    assert baseline.labelled == "measured from the open: no close of the day before is known"
+    one(StopHit, day.quote(398.3, 0.2))
+
+
+def test_a_close_that_comes_just_after_a_late_start_is_what_it_measures_from() -> None:
+    day = with_an_older_close()
+    day.at("11:00")
+    day.open_at(401.0)
+    day.at("11:00:30")
+    baseline = one(BaselineSet, day.hear(day.bar()) + day.tick())
+    assert (baseline.price_usd, baseline.source) == (400.0, "previous close")
 
 
 def test_entry_keeps_the_baseline_of_the_entry_over_the_next_open() -> None:

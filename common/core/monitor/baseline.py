@@ -1,10 +1,13 @@
 """The day's baseline: the position, its price and the equity that the daily stop is measured from.
 
 Written once a session, at the open. Its price is the official opening print, else the first middle
-of bid and ask, else the first price that the broker's own account tells.
+of bid and ask, else the first price that the broker's own account tells; or the close of the day
+before, where that is chosen and known.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from common.clock import SECOND_NS
 from common.core import rules
@@ -23,9 +26,12 @@ from common.messages import BaselineSet, Now, Session
 LATE_START_NS = 60 * SECOND_NS
 NO_PRINT_NS = 75 * SECOND_NS
 """Market time that the feed is given for an opening price once the broker's account tells one: TWS
-tells the open within a minute of a subscription or not at all. With delayed data none is due."""
+tells the open within a minute of a subscription or not at all. With delayed data none is due. A
+close of the day before that is chosen and still unknown is awaited as long after the open."""
+LATE_START = "rebuilt after a start in mid-session"
 NO_OPEN = "no official open: stricter of previous close and "
 DELAYED = frozenset({"delayed", "delayed_frozen"})
+NO_CLOSE = "measured from the open: no close of the day before is known"
 CLOSE = "previous close"
 OF_THE_OPEN = ("open", "first price")
 RETAKEN = "taken again: the opening print of before was none of the session's"
@@ -51,40 +57,22 @@ def due(state: State, now: Now) -> BaselineSet | None:
     return _baseline(state, now, session)
 
 
+class Measured(NamedTuple):
+    """A price to measure the stop from, USD; where it comes from, and what a person should know."""
+
+    price_usd: float
+    source: str
+    labelled: str = ""
+
+
 def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
     account, shares = state.account, state.shares
     assert account is not None
     assert shares is not None
-    price: float | None = None
-    source, labelled = "flat", ""
-    if shares > 0:
-        opening = state.opening
-        if state.settings.stop.baseline == "previous_close":
-            if state.closing is None or state.closing.day != session.previous_day:
-                return None
-            price, source = state.closing.close_usd, CLOSE
-            paid_usd = _counted_a_share(state, session, shares)
-            if paid_usd:
-                price, labelled = price - paid_usd, f"less the distribution of ${paid_usd:,.2f}"
-        elif opening is not None and opening.day == session.day:
-            price = opening.price_usd
-            source = "open" if opening.official else "first price"
-            labelled = RETAKEN if opening.corrected else ""
-            if since_open_ns(state, now, session) > LATE_START_NS:
-                labelled = labelled or "rebuilt after a start in mid-session"
-                if not opening.official:
-                    price = _stricter(state, price)
-                    labelled = f"{NO_OPEN}now"
-        else:
-            told = _told_by_account(state, now, session)
-            if told is None:
-                return None
-            price, source = told.price_usd, "the broker's first price"
-            if told.heard_ns - session.open_ns > LATE_START_NS:
-                price = _stricter(state, price)
-                labelled = f"{NO_OPEN}the broker's price"
-        if _split_since(state, session, price):
-            return None  # the share count has yet to follow
+    found = _measured(state, now, session, shares) if shares > 0 else None
+    if shares > 0 and (found is None or _split_since(state, session, found.price_usd)):
+        return None  # after a split the share count has yet to follow
+    price = found.price_usd if found is not None else None
     equity = account.cash_usd + (shares * price if price is not None else 0.0)
     cap = state.settings.account.capital_usd_max
     return BaselineSet(
@@ -92,10 +80,60 @@ def _baseline(state: State, now: Now, session: Session) -> BaselineSet | None:
         baseline_usd=min(equity, cap) if cap > 0 else equity,
         shares=shares,
         price_usd=price,
-        source=source,
-        labelled=labelled,
+        source=found.source if found is not None else "flat",
+        labelled=found.labelled if found is not None else "",
         night_usd=_night_usd(state, session, shares, price),
     )
+
+
+def _measured(state: State, now: Now, session: Session, shares: int) -> Measured | None:
+    if state.settings.stop.baseline != "previous_close":
+        return _of_open(state, session) or _of_account(state, now, session)
+    closed = _of_close(state, session, shares)
+    told_ns = state.broker_open.heard_ns if state.broker_open is not None else 0
+    if closed is not None or now.market_ns - max(state.opening_ns, told_ns) < NO_PRINT_NS:
+        return closed
+    opened = _of_open(state, session) or _of_account(state, now, session)
+    if opened is None:
+        return None
+    labelled = "; ".join(filter(None, (opened.labelled, NO_CLOSE)))
+    return opened._replace(labelled=labelled)
+
+
+def _of_close(state: State, session: Session, shares: int) -> Measured | None:
+    closing = state.closing
+    if closing is None or closing.day != session.previous_day:
+        return None
+    paid_usd = _counted_a_share(state, session, shares)
+    labelled = f"less the distribution of ${paid_usd:,.2f}" if paid_usd else ""
+    return Measured(closing.close_usd - paid_usd, CLOSE, labelled)
+
+
+def _of_open(state: State, session: Session) -> Measured | None:
+    opening = state.opening
+    if opening is None or opening.day != session.day:
+        return None
+    source = "open" if opening.official else "first price"
+    if state.opening_ns - state.clock_ahead_ns - session.open_ns <= LATE_START_NS:
+        return Measured(opening.price_usd, source, RETAKEN if opening.corrected else "")
+    if not opening.official:
+        return Measured(_stricter(state, opening.price_usd), source, f"{NO_OPEN}now")
+    return Measured(opening.price_usd, source, RETAKEN if opening.corrected else LATE_START)
+
+
+def _of_account(state: State, now: Now, session: Session) -> Measured | None:
+    """The broker's own first price, where the feed has no opening price to tell: it has had its
+    time, or its data is delayed and the open is not over there yet."""
+    told, feed = state.broker_open, state.feed
+    if told is None or told.day != session.day:
+        return None
+    source, in_time = "the broker's first price", told.heard_ns - session.open_ns <= LATE_START_NS
+    delayed = in_time and feed is not None and feed.kind in DELAYED
+    if not delayed and now.market_ns - told.heard_ns < NO_PRINT_NS:
+        return None
+    if in_time:
+        return Measured(told.price_usd, source)
+    return Measured(_stricter(state, told.price_usd), source, f"{NO_OPEN}the broker's price")
 
 
 def _night_usd(state: State, session: Session, shares: int, price: float | None) -> float | None:
@@ -124,18 +162,6 @@ def note_broker_price(
     if opened and fresh and now.market_ns < session.close_ns and shown_price(price_usd):
         assert price_usd is not None
         state.broker_open = BrokerPrice(session.day, price_usd, now.market_ns)
-
-
-def _told_by_account(state: State, now: Now, session: Session) -> BrokerPrice | None:
-    """The broker's own first price, where the feed has no opening price to tell: it has had its
-    time, or its data is delayed and the open is not over there yet."""
-    told, feed = state.broker_open, state.feed
-    if told is None or told.day != session.day:
-        return None
-    in_time = told.heard_ns - session.open_ns <= LATE_START_NS
-    if in_time and feed is not None and feed.kind in DELAYED:
-        return told
-    return told if now.market_ns - told.heard_ns >= NO_PRINT_NS else None
 
 
 def _taken_again(state: State, base: Baseline) -> bool:

@@ -105,6 +105,8 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
         case Session():
             _take_session(state, message)
         case OpeningPrint():
+            if not _same_day(state.opening, message.day):
+                state.opening_ns = now.market_ns
             state.opening = message
         case Distribution():
             state.distribution = message

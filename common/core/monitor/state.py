@@ -187,6 +187,8 @@ class State(Struct):
     pnl: BrokerPnl | None = None
     broker_open: BrokerPrice | None = None
     opening: OpeningPrint | None = None
+    opening_ns: int = 0
+    """Market time when the day's opening price was heard first."""
     distribution: Distribution | None = None
     closing: DailyBar | None = None
     signal: Signal | None = None
