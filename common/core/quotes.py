@@ -17,6 +17,7 @@ from common.core.feed import market_day
 from common.core.feed.market_day import MINUTE_NS
 from common.core.feed.price_book import near
 from common.core.feed.state import (
+    OPEN_FRACTION_MAX,
     VIX,
     State,
     agreed_ns,
@@ -56,9 +57,6 @@ EDGE_MESSAGES: tuple[type[Message], ...] = get_args(FeedMessage)
 
 VIX_REPEAT_NS = MINUTE_NS  # market time
 STATE_REPEAT_NS = SECOND_NS  # host time
-OPEN_FRACTION_MAX = 0.02
-"""An opening print farther from the first mid than this is a wild one: the stop of a whole day
-would be measured from it. Then the first mid serves."""
 
 
 def decide(state: State, now: Now, message: Message) -> list[Message]:
@@ -125,7 +123,7 @@ def _opening(state: State, now: Now) -> list[Message]:
         wait_over if mid_usd is None else near(print_usd, mid_usd, OPEN_FRACTION_MAX)
     ):
         return [OpeningPrint(session.day, print_usd, official=True, corrected=again)]
-    if said is None and mid_usd is not None and wait_over:
+    if said is None and mid_usd is not None and state.first_mid_borne_out and wait_over:
         return [OpeningPrint(session.day, mid_usd, official=False, corrected=again)]
     return []
 

@@ -276,6 +276,38 @@ def test_a_link_lost_in_mid_send_makes_the_order_unknown_and_blocks_entries() ->
     assert "unknown" in play.refusal(order(attempt=2))
 
 
+def test_a_trade_of_others_before_the_send_that_is_told_after_it_leaves_no_doubt_behind() -> None:
+    # given: the position knows of it when the exit leaves, the executions do not yet
+    play = ready(shares=1000)
+    bought = tws.ExecutionReport(
+        "00aa.02.01",
+        0,
+        0,
+        555,
+        "",
+        ACCOUNT,
+        "SMH",
+        "BUY",
+        300,
+        99.0,
+        play.market_ns,
+        liquidation=False,
+    )
+    play.hear(tws.PositionReport(ACCOUNT, "SMH", 1300, 100.0))
+    sent = play.send(order("EXIT"))
+    play.hear(bought)
+    # when: a dialog held it, the link was lost meanwhile, and TWS has forgotten it
+    play.error(1100)
+    assert play.status_of(sent.order) == "UNKNOWN"
+    play.link_down()
+    play.connect(next_id=sent.order_id + 1, shares=1300)
+    for _ in range(2):
+        play.pass_s(31)
+        play.books(shares=1300)
+    # then
+    assert play.status_of(sent.order) == "ABANDONED"
+
+
 def test_nothing_is_sent_while_tws_has_lost_ib_and_the_books_come_first_after_it() -> None:
     play = ready(shares=1000)
     play.error(1100)

@@ -394,6 +394,26 @@ def test_no_command_is_needed_for_it() -> None:
     assert not play.all(Accepted)
 
 
+def test_in_the_first_seconds_of_a_session_a_missing_price_is_no_blindness() -> None:
+    # given: shares that came over night, so that no stop was ever armed for them
+    play = Play()
+    play.connect()
+    play.hold()
+    silence(play)
+    opens_ns = SESSION.next_open_ns
+    play.market_ns = opens_ns - SECOND_NS
+    play.hear(
+        msgspec.structs.replace(
+            SESSION, day=SESSION.next_day, open_ns=opens_ns, close_ns=SESSION.next_close_ns
+        )
+    )
+    play.said.clear()
+    # when, then
+    for seconds, blind in ((1.0, False), (2.9, False), (0.6, True)):
+        play.pass_s(seconds)
+        assert bool([alert for alert in play.all(Alert) if alert.code == "guard_blind"]) is blind
+
+
 def test_a_first_position_whose_stop_is_being_armed_is_no_silence_for_three_seconds() -> None:
     play = Play()
     play.connect()

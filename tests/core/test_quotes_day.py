@@ -209,6 +209,37 @@ def test_a_wild_opening_print_is_none_and_the_first_mid_serves(wild_usd: float) 
     assert opening(play) == [(400.01, False)]
 
 
+@pytest.mark.parametrize("wild_usd", [280.0, 364.0, 412.0])
+def test_a_wild_first_mid_is_no_opening_price(wild_usd: float) -> None:
+    play = FeedPlay()
+    play.at(OPEN_NS)
+    play.smh((BID, wild_usd), (ASK, wild_usd + 0.02), (LAST, wild_usd), after_s=0.1)
+    play.smh((BID, 400.0), (ASK, 400.02), (LAST, 400.0), after_s=0.9)
+    play.smh((BID, 400.1), (ASK, 400.12), after_s=1)
+    play.tick(after_s=5)
+    assert opening(play) == [(400.01, False)]
+
+
+def test_a_wild_first_mid_does_not_keep_the_official_print_out() -> None:
+    play = FeedPlay()
+    play.at(OPEN_NS)
+    play.smh((BID, 364.0), (ASK, 364.02), (OPEN, 400.3), after_s=0.1)
+    assert opening(play) == []
+    play.smh((BID, 400.0), (ASK, 400.02), after_s=0.9)
+    assert opening(play) == [(400.3, True)]
+
+
+def test_a_mid_alone_at_the_end_of_the_wait_is_borne_out_first() -> None:
+    play = FeedPlay()
+    play.at(OPEN_NS)
+    play.smh((BID, 364.0), (ASK, 364.02), after_s=4.9)
+    play.tick(after_s=0.2)
+    assert opening(play) == []
+    play.smh((BID, 400.0), (ASK, 400.02), after_s=0.5)
+    play.smh((BID, 400.1), (ASK, 400.12), after_s=1)
+    assert opening(play) == [(400.01, False)]
+
+
 def test_an_open_from_before_the_open_is_the_day_befores() -> None:
     play = FeedPlay()
     play.smh((OPEN, 395.0))
@@ -259,6 +290,8 @@ def test_where_no_official_open_comes_for_a_minute_the_mid_of_now_serves() -> No
     play.smh((BID, 390.0), (ASK, 401.0), after_s=2)  # too wide for a mid
     assert opening(play) == []
     play.smh((BID, 399.0), (ASK, 399.02), after_s=1)
+    assert opening(play) == []
+    play.smh((BID, 399.1), (ASK, 399.12), after_s=1)  # bears it out
     # then: said once, and the official one where it comes after all
     assert opening(play) == [(399.01, False)]
     play.smh((BID, 398.0), (ASK, 398.02), after_s=60)

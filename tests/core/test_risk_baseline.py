@@ -251,7 +251,7 @@ def test_with_delayed_data_the_brokers_first_price_arms_the_stop_within_seconds_
 ) -> None:
     day = unpriced_day(kind)
     day.at("09:30")
-    for mark_usd in (401.0, 401.5, 402.0, 402.5, 403.0):
+    for mark_usd in (401.0, 401.5, 402.0, 402.5, 403.0, 403.5):
         day.pnl(mark_usd, 1.0)
     day.tick()
     baseline = one(BaselineSet, day.all(BaselineSet))
@@ -269,12 +269,35 @@ def test_live_data_is_given_a_minute_for_its_opening_price_before_the_brokers_ow
     day = unpriced_day()
     day.at("09:30:05")
     day.pnl(403.0)
+    day.pnl(403.5, 1.0)
     day.at("09:31:19")
     assert not day.all(BaselineSet)
     day.at("09:31:20")
     baseline = one(BaselineSet, day.all(BaselineSet))
     assert (baseline.price_usd, baseline.source) == (403.0, "the broker's first price")
     assert baseline.labelled == ""
+
+
+def test_a_wild_first_word_of_profit_and_loss_is_no_opening_price() -> None:
+    day = unpriced_day("delayed")
+    day.at("09:30:05")
+    day.pnl(364.0)
+    day.pnl(401.0, 1.0)
+    assert not day.all(BaselineSet)
+    day.pnl(401.5, 1.0)
+    day.tick()
+    assert one(BaselineSet, day.all(BaselineSet)).price_usd == 401.0
+
+
+def test_the_account_bears_out_what_profit_and_loss_said_first_or_takes_its_place() -> None:
+    for said_usd, taken_usd in ((402.0, 402.0), (364.0, 401.0)):
+        day = unpriced_day("delayed")
+        day.at("09:30:05")
+        day.pnl(said_usd)
+        day.mark_usd = 401.0
+        day.account()
+        day.tick()
+        assert one(BaselineSet, day.all(BaselineSet)).price_usd == taken_usd
 
 
 def test_where_even_the_profit_and_loss_is_silent_an_account_of_the_session_serves() -> None:

@@ -324,6 +324,24 @@ def test_a_liquidation_told_after_its_count_was_believed_is_named_and_counts_onc
     assert "halt-liquidation" in {alert.code for alert in day.all(Alert) if alert.raised}
 
 
+@pytest.mark.parametrize(("stamps_back_s", "left"), [((50, 10, 0), 7494), ((50, 10, 0, 0), 7492)])
+def test_what_explains_the_count_that_was_believed_counts_once_in_the_second_of_its_telling_too(
+    stamps_back_s: tuple[int, ...], left: int
+) -> None:
+    # given: IB sells by and by; its newest sale is of the second in which the count was told
+    day = held_day()
+    day.held = 7494
+    day.account(50.0)
+    day.account(3.0)
+    assert (day.state.shares, day.state.ledger_from_ns) == (7494, day.now.market_ns - 10**9)
+    # when: the executions come, in whole seconds, and a sale of after it in the same second
+    for back_s in stamps_back_s:
+        stamp_ns = day.now.market_ns - back_s * 10**9
+        day.fill(None, 2, 400.0, liquidation=True, filled_ns=stamp_ns)
+    # then
+    assert day.state.shares == left
+
+
 def test_a_liquidation_in_several_executions_is_told_with_all_its_shares() -> None:
     day = held_day()
     day.fill(None, 2000, 400.0, liquidation=True)

@@ -36,6 +36,8 @@ EXTENDED_BEFORE_OPEN_NS = 330 * 60 * f.SECOND_NS
 EXTENDED_AFTER_CLOSE_NS = 240 * 60 * f.SECOND_NS
 UNANSWERED = "the stop was broken and no sell order followed"
 ONE_SAMPLE_NS = 10 * f.SECOND_NS
+OPENING_NS = 5 * f.SECOND_NS
+"""In which the opening price may still be unknown, and with it the stop."""
 
 Cause = Literal["stop", "bear", "flatten"]
 
@@ -363,8 +365,12 @@ class Judge:
             self._on_breach(day, said)
 
     def _on_breach(self, day: Day, fact: f.Fact) -> None:
+        of_open = day.bought is None and self._rules.baseline == "open"
+        if of_open and fact.ns - day.session.open_ns < OPENING_NS:
+            return
         if day.breach is None:
-            selling = self._orders.selling(day.session.open_ns)
+            left_to_others = day.sold and self._ledger.shares <= self._orders.sold_by_others
+            selling = left_to_others or self._orders.selling(day.session.open_ns)
             day.breach = Breach(fact.ns, fact.host_ns, selling, fact.host_ns if selling else 0)
             self._breaches.append(day.breach)
         day.breach.last_host_ns = fact.host_ns

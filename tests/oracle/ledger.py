@@ -27,6 +27,8 @@ class Ledger:
         self.executions: dict[str, Executed] = {}  # by root id: a correction takes its place
         self.commissions_usd: dict[str, float] = {}
         self.shares = 0.0
+        self.part = 0.0
+        """Of a share, that lies beside the whole ones."""
         self.opening_cash_usd = math.nan
         self.spent_usd = 0.0
         self.published_shares: float | None = None
@@ -80,6 +82,7 @@ class Ledger:
         if said.symbol != self.symbol:
             return
         whole = float(math.floor(said.shares + PART_MIN))
+        self.part = said.shares - whole
         if self.published_shares is None and not self.executions:
             self.shares = whole
         self.published_shares = whole
@@ -88,8 +91,11 @@ class Ledger:
         self.opening_cash_usd += moved.amount_usd
 
     def split(self, split: Split) -> None:
+        """Parts of shares split too, and may make a whole one."""
         if split.symbol == self.symbol:
-            self.shares *= split.ratio
+            whole = (self.shares + self.part) * split.ratio
+            self.shares = float(math.floor(whole + PART_MIN))
+            self.part = whole - self.shares
 
     def _book(self, execution: Executed, sign: int) -> None:
         signed = sign * execution.side * execution.shares

@@ -51,6 +51,8 @@ class Orders:
         self.alive: dict[Key, Alive] = {}
         self.others: dict[int, OrderSaid] = {}
         """By perm id: orders of somebody else, as they were told last."""
+        self._untold: dict[Key, float] = {}
+        """Shares of filled orders whose executions were not told yet."""
         self._perm_ids: dict[int, Key] = {}
         self._unlisted: dict[int, set[Key]] = {}  # by connection: since its last question
         self._others_unlisted: dict[int, set[int]] = {}
@@ -72,7 +74,9 @@ class Orders:
         if said.owner != said.client_id:
             self._said_of_others(said)
         if said.status in ENDED:
-            self.alive.pop(key, None)
+            ended = self.alive.pop(key, None)
+            if ended is not None and said.status == "Filled":
+                self._untold[key] = ended.left
         elif key in self.alive:
             self.alive[key].acknowledged = True
 
@@ -91,8 +95,11 @@ class Orders:
             self.alive.pop((error.client_id, error.req_id), None)
 
     def executed(self, execution: Executed) -> None:
-        self.answered.add((execution.owner, execution.order_id))
-        alive = self.alive.get((execution.owner, execution.order_id))
+        key = (execution.owner, execution.order_id)
+        self.answered.add(key)
+        if key in self._untold:
+            self._untold[key] = max(0.0, self._untold[key] - execution.shares)
+        alive = self.alive.get(key)
         if alive is not None:
             alive.left = max(0.0, alive.left - execution.shares)
 
@@ -144,7 +151,14 @@ class Orders:
             for key, order in self.placed.items()
             if key not in self.answered
         )
-        return unanswered or any(not a.placed.rests or a.left < a.placed.shares for a in self.sales)
+        sold = any(left and self.placed[key].action == "SELL" for key, left in self._untold.items())
+        under_way = any(not a.placed.rests or a.left < a.placed.shares for a in self.sales)
+        return unanswered or sold or under_way
+
+    @property
+    def sold_by_others(self) -> float:
+        """Shares that resting orders of others may sell."""
+        return sum(said.sells for said in self.others.values())
 
     def shares_in_sales(self, beside: str = "") -> float:
         """An OCA group counts once while each of it is untouched; `beside`: a group not counted

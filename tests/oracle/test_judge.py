@@ -23,6 +23,7 @@ FALLING = RISING[::-1]
 CRASHED = [*RISING[1:], 0.3 * PRICE]  # BULL up to the day before the last, BEAR at its close
 SHARES = 30_000  # 3x of one million at 100
 STOPPED = PRICE * (1 - 0.03 / 3)  # an equity loss of 3 % at 3x
+JUST_STOPPED = 99.34  # an honest stop may have fired, none must have
 
 
 def morning(path: Path, closes: list[float] = RISING) -> Traffic:
@@ -32,14 +33,14 @@ def morning(path: Path, closes: list[float] = RISING) -> Traffic:
     return traffic.at("09:31").quote(PRICE)
 
 
-def holding(path: Path, closes: list[float] = RISING) -> Traffic:
+def holding(path: Path, closes: list[float] = RISING, seen_from: str = "09:31") -> Traffic:
     """The morning after an honest entry, with the final bar of the entry's day."""
     traffic = morning(path).at("15:55").quote(PRICE).buy(10, SHARES, PRICE)
     bought_usd = SHARES * PRICE + 1
     traffic.account(cash_usd=1_000_000 - bought_usd, net_usd=999_999)
     traffic.at("16:02").history(closes, opens=[PRICE])
     traffic.next_day()
-    return traffic.at("09:31").quote(PRICE)
+    return traffic.at(seen_from).quote(PRICE)
 
 
 def cancelling(traffic: Traffic, times: int) -> Traffic:
@@ -125,6 +126,34 @@ def test_an_exit_leaves_what_others_may_sell_until_they_are_no_longer_listed(pat
     traffic.status(11, "Filled").frame(GATEWAY, "in", 16, 1).frame(GATEWAY, "out", 53, 1)
     found = ended(traffic.sell(12, 100, STOPPED))
     assert found.violations == (), found.text()
+
+
+def test_what_an_exit_left_to_a_sale_of_others_is_answered_for(path: Path) -> None:
+    # given: a stop fired by what may just be a breach, so that the true one comes after its sale
+    traffic = holding(path).at("11:00").quote(JUST_STOPPED).others("SELL", 100)
+    traffic.place(11, "SELL", SHARES - 100).execute(11, "SLD", SHARES - 100, JUST_STOPPED)
+    traffic.status(11, "Filled").position(100)
+    # when
+    found = ended(traffic.at("11:01").quote(STOPPED / 2, last=STOPPED / 2))
+    # then
+    assert found.violations == (), found.text()
+
+
+def test_an_exit_that_is_filled_sells_though_its_executions_are_told_later(path: Path) -> None:
+    traffic = holding(path).at("11:00").quote(JUST_STOPPED).place(11, "SELL", SHARES)
+    traffic.status(11, "Submitted").status(11, "Filled").quote(STOPPED).at("11:01")
+    found = ended(traffic.execute(11, "SLD", SHARES, JUST_STOPPED).position(0))
+    assert found.violations == (), found.text()
+
+
+@pytest.mark.parametrize(("until", "breaches"), [("09:30:04", 0), ("09:30:06", 1)])
+def test_a_breach_counts_once_an_opening_price_can_be_known(
+    path: Path, until: str, breaches: int
+) -> None:
+    opened = holding(path, seen_from="09:29").at("09:30").quote(STOPPED)
+    opened.at(until).quote(STOPPED).quote(PRICE)
+    found = ended(opened.at("16:02").history(RISING, opens=[PRICE]))
+    assert len(found.violations) == len(found.breaches) == breaches, found.text()
 
 
 def test_a_day_on_which_an_entry_was_due_and_none_came_is_named(path: Path) -> None:

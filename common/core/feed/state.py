@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from common import settings as settings_file
 from common.core.feed import market_day
 from common.core.feed.market_day import DELAY_NS, MINUTE_NS
-from common.core.feed.price_book import Book, Level, valid_price
+from common.core.feed.price_book import Book, Level, near, valid_price
 from common.core.feed.subscription import DATA_KEPT, DATA_LOST, Subscription
 from common.core.rules import SECOND_NS, narrow_mid
 from common.core.staleness import late
@@ -61,6 +61,11 @@ HALT_PRINTS_S = 10.0
 """So long after a halt a trade proves that it is over, market time; until then one of before it may
 be told late. TWS says the end itself only of what stands in a watchlist (IB's page on tick 49)."""
 FIRST_MID_NS = MINUTE_NS  # after the open; a later mid is no opening price
+MIDS_APART_NS = SECOND_NS
+"""So much later, market time, the first mid must still stand or be borne out."""
+OPEN_FRACTION_MAX = 0.02
+"""An opening print or a second mid that is farther from the first than this says that one of them
+is wild: the stop of a whole day would be measured from it."""
 OPEN_TICK_S = 60.0
 """After a subscription, market time, for TWS to tell the official open. Then any mid has to serve:
 a position without a baseline has no stop, and the stop monitor takes the stricter price."""
@@ -134,6 +139,10 @@ class State(Struct):
     open_before_usd: float | None = None
     open_usd: float | None = None
     first_mid_usd: float | None = None
+    first_mid_ns: int = 0
+    """When it was heard, by the clock that the broker agrees with."""
+    first_mid_borne_out: bool = False
+    """A later mid was near it."""
     prices: DayPrices | None = None
     quotes: list[Quote] = []
     open_newest_usd: float | None = None
@@ -248,6 +257,7 @@ def _hear_clock(state: State, now: Now, offset_s: float) -> None:
     state.open_usd = None if early else state.open_newest_usd
     state.opening_said = state.opening_at = None
     state.first_mid_usd = state.prices = state.book_day = None
+    state.first_mid_borne_out = False
 
 
 def _early(state: State, now: Now, heard: Now | None, opens_ns: int) -> bool:
@@ -316,6 +326,7 @@ def _hear_self(state: State, now: Now, message: Message) -> None:
             if state.session is None or message.day != state.session.day:
                 state.open_before_usd = state.open_usd or state.open_before_usd
                 state.open_usd = state.first_mid_usd = state.prices = state.opening_said = None
+                state.first_mid_borne_out = False
                 state.opening_at, state.opening_early = None, False
                 state.close_tick_usd = state.distribution_said = None
             state.session = message
@@ -395,8 +406,18 @@ def _take_day_price(state: State, now: Now, quote: Quote) -> None:
         day.last_usd = last
     mid = narrow_mid(quote.bid_usd, quote.ask_usd, state.settings.data.spread_fraction_max)
     in_time = agreed_ns(state, now) < prices_from_ns(state, state.session) + FIRST_MID_NS
-    if state.first_mid_usd is None and (in_time or _open_is_missing(state, now)):
-        state.first_mid_usd = mid
+    if mid is not None and (in_time or _open_is_missing(state, now)):
+        _take_first_mid(state, mid, agreed_ns(state, now))
+
+
+def _take_first_mid(state: State, mid_usd: float, heard_ns: int) -> None:
+    """A quote can be wild as a print can: the first mid is one that a later one is near, else the
+    later one takes its place."""
+    if near(mid_usd, state.first_mid_usd, OPEN_FRACTION_MAX):
+        borne_out = heard_ns - state.first_mid_ns >= MIDS_APART_NS
+        state.first_mid_borne_out = state.first_mid_borne_out or borne_out
+    elif not state.first_mid_borne_out:
+        state.first_mid_usd, state.first_mid_ns = mid_usd, heard_ns
 
 
 def _open_is_missing(state: State, now: Now) -> bool:

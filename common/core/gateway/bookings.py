@@ -139,7 +139,7 @@ def _sent(state: State, now: Now, sent: tws.SendOrder) -> None:
     elif order.purpose == "ENTRY":
         guard.bought(state.guard)
     if not out.sends:
-        out.position_before = state.position_reported
+        out.position_before = state.position_by_fills
         out.traded_before = state.traded_shares
         out.oca_group = sent.oca_group
     out.stage, out.status = "SENDING", "PendingSubmit"

@@ -158,7 +158,8 @@ def found(guard: Guard, order: Order) -> None:
 
 def blind(guard: Guard, now: Now, settings: Settings, session: Session, held: int) -> bool:
     """Nobody watches: the monitor is silent, shares are held, and there is no price for them."""
-    in_session = session.open_ns <= now.market_ns < session.close_ns
+    from_ns = session.open_ns + HIT_PATIENCE_NS  # until then nothing may be priced yet
+    in_session = from_ns <= now.market_ns < session.close_ns
     if not watches(guard, settings) or held <= 0 or not in_session:
         return False
     if 0 <= now.host_ns - guard.held_host_ns < HIT_PATIENCE_NS:

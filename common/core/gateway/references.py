@@ -83,7 +83,7 @@ def _recognise(
     foreign.forget(state, foreign.names(report.perm_id, ours, order_id))
     out.found, out.sends, out.order_id = True, 1, order_id
     out.stage, out.status = "UNKNOWN", "UNKNOWN"
-    out.position_before, out.traded_before = state.position_reported, state.traded_shares
+    out.position_before, out.traded_before = state.position_by_fills, state.traded_shares
     if out.order.purpose == "STOP":
         out.oca_group = ref  # a stop opens the group that bears its name
 

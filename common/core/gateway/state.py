@@ -82,7 +82,8 @@ class Outbound(Struct):
     """As it was sent; a second send bears the same."""
     position_before: int = 0
     traded_before: int | None = None
-    """The position as reported, and `State.traded_shares`, when it was sent first."""
+    """The position by fills, and `State.traded_shares`, when it was sent first: each execution that
+    is told later counts in both."""
     missing: bool = False
     """The newest snapshot knew nothing of it; another will be taken."""
     absent: int = 0

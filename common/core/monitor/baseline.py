@@ -28,6 +28,8 @@ NO_PRINT_NS = 75 * SECOND_NS
 """Market time that the feed is given for an opening price once the broker's account tells one: TWS
 tells the open within a minute of a subscription or not at all. With delayed data none is due. A
 close of the day before that is chosen and still unknown is awaited as long after the open."""
+NEAR_FRACTION = 0.02
+"""So near to the first the broker's second price bears it out."""
 LATE_START = "rebuilt after a start in mid-session"
 NO_OPEN = "no official open: stricter of previous close and "
 DELAYED = frozenset({"delayed", "delayed_frozen"})
@@ -125,7 +127,7 @@ def _of_account(state: State, now: Now, session: Session) -> Measured | None:
     """The broker's own first price, where the feed has no opening price to tell: it has had its
     time, or its data is delayed and the open is not over there yet."""
     told, feed = state.broker_open, state.feed
-    if told is None or told.day != session.day:
+    if told is None or told.day != session.day or not told.borne_out:
         return None
     source, in_time = "the broker's first price", told.heard_ns - session.open_ns <= LATE_START_NS
     delayed = in_time and feed is not None and feed.kind in DELAYED
@@ -147,21 +149,27 @@ def _night_usd(state: State, session: Session, shares: int, price: float | None)
 
 
 def note_broker_price(
-    state: State, now: Now, shares: int, price_usd: float | None, heard_ns: int
+    state: State, now: Now, shares: int, price_usd: float | None, heard_ns: int, *, borne_out: bool
 ) -> None:
     """Keeps the first price that the account tells of what is held in a session, once its marks
-    have had time to follow the open."""
+    have had time to follow the open. One that is not `borne_out` by itself can be as wild as a
+    print, and waits for a second sample a second later, or gives way to it."""
     session, known = state.session, state.broker_open
-    if session is None or (known is not None and known.day == session.day):
+    if session is None or shares != state.shares or shares <= 0:
         return
-    if shares != state.shares or shares <= 0:
+    known = known if known is not None and known.day == session.day else None
+    if known is not None and known.borne_out:
         return
     wait_ns = int(state.settings.stop.opening_print_wait_s * SECOND_NS)
     opened = since_open_ns(state, now, session) >= wait_ns
     fresh = heard_ns - session.open_ns - state.clock_ahead_ns >= wait_ns
-    if opened and fresh and now.market_ns < session.close_ns and shown_price(price_usd):
-        assert price_usd is not None
-        state.broker_open = BrokerPrice(session.day, price_usd, now.market_ns)
+    told_usd = shown_price(price_usd)
+    if told_usd is None or not (opened and fresh and now.market_ns < session.close_ns):
+        return
+    if known is None or abs(told_usd - known.price_usd) > NEAR_FRACTION * known.price_usd:
+        state.broker_open = BrokerPrice(session.day, told_usd, now.market_ns, borne_out)
+    elif borne_out or now.market_ns - known.heard_ns >= SECOND_NS:
+        known.borne_out = True
 
 
 def _taken_again(state: State, base: Baseline) -> bool:

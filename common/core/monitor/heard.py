@@ -101,7 +101,9 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
         case BrokerPnl(shares=shares, value_usd=value_usd):
             state.pnl = message
             price_usd = value_usd / shares if shares > 0 else None
-            baseline.note_broker_price(state, now, shares, price_usd, message.heard_ns)
+            baseline.note_broker_price(
+                state, now, shares, price_usd, message.heard_ns, borne_out=False
+            )
         case Session():
             _take_session(state, message)
         case OpeningPrint():
@@ -124,7 +126,9 @@ def _take(state: State, now: Now, message: Message) -> None:  # noqa: C901, PLR0
         case AccountSnapshot():
             ledger.take_account(state, now, message)
             mark_usd, told_ns = message.mark_usd, message.refreshed_ns
-            baseline.note_broker_price(state, now, message.shares, mark_usd, told_ns)
+            baseline.note_broker_price(
+                state, now, message.shares, mark_usd, told_ns, borne_out=True
+            )
         case OrderBook():
             state.book = message
         case HaltLatch():

@@ -91,6 +91,7 @@ def _believe_broker(state: State, now: Now, account: AccountSnapshot) -> None:
         return
     base = state.baseline
     state.ledger_from_ns = account.refreshed_ns - STAMP_NS
+    state.unexplained_shares = account.shares - round(after_split)
     for plan in plans(state):
         plan.recounted = True
     moved = f"from {round(after_split)} to {account.shares} shares"
@@ -184,7 +185,8 @@ def take_fill(state: State, now: Now, fill: Fill) -> None:
     _book_plan(state, fill, booked)
     if booked is None:
         _note_broker_stop(state, now, fill)
-    if booked is None and _counted_already(state, fill):
+    if booked is None and _counted_already(state, fill, signed):
+        state.unexplained_shares -= signed if _explains(state, signed) else 0
         if fill.liquidation and "foreign" in state.halts:  # who moved the position is known now
             _halt_for_liquidation(state, fill)
         return
@@ -215,13 +217,22 @@ def _halt_for_liquidation(state: State, fill: Fill) -> None:
     state.halts["liquidation"] = f"the broker liquidated {state.liquidated_shares} shares"
 
 
-def _counted_already(state: State, fill: Fill) -> bool:
-    """Whether the account that began the ledger, or was believed, holds it already. What we asked
-    for since then it cannot hold, whatever TWS's clock, zone and whole seconds make of its time;
-    the guard's exit was not asked for by us."""
+def _counted_already(state: State, fill: Fill, signed_shares: int) -> bool:
+    """Whether the account that began the ledger, or was believed, holds it already; in the second
+    in which it was told, whether it explains what moved. What we asked for since then it cannot
+    hold, whatever TWS's clock, zone and whole seconds make of its time; the guard's exit was not
+    asked for by us."""
     plan = _plan_of(state, fill)
     since = plan is not None and not plan.recounted and not guards(fill.intent_id)
-    return not since and fill.filled_ns <= state.ledger_from_ns
+    from_ns = state.ledger_from_ns
+    from_ns += STAMP_NS if _explains(state, signed_shares) else 0
+    return not since and fill.filled_ns <= from_ns
+
+
+def _explains(state: State, signed_shares: int) -> bool:
+    """Whether that trade is part of what moved the count that was believed, or all of it."""
+    moved = state.unexplained_shares
+    return moved * signed_shares > 0 and abs(signed_shares) <= abs(moved)
 
 
 def _first_fill(state: State, fill: Fill, today: date) -> None:

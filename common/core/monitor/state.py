@@ -93,6 +93,7 @@ class BrokerPrice(Struct):
     day: date
     price_usd: float
     heard_ns: int
+    borne_out: bool
 
 
 class Booked(Struct):
@@ -208,6 +209,9 @@ class State(Struct):
     counted: Now | None = None
     """When their number changed last."""
     ledger_from_ns: int = 0
+    unexplained_shares: int = 0
+    """By which the broker's count moved when it was believed, as far as no execution explains it;
+    sold: negative."""
     ours: bool = True
     mismatch_since_ns: int = 0
     mismatch_since_host_ns: int = 0
