@@ -9,7 +9,7 @@ from tests.oracle.facts import SECOND_NS, Placed
 from tests.oracle.orders import Key
 from tests.oracle.rules import Rules
 from tests.oracle.sessions import Session
-from tests.oracle.stop import APART_NS, JITTER_NS, Baseline, Samples
+from tests.oracle.stop import APART_NS, JITTER_NS, Baseline, FirstMid, Samples
 
 LAST_MOMENTS_NS = 30 * SECOND_NS  # a breach this near the close may have to wait for the next open
 
@@ -49,6 +49,7 @@ class Day:
     rules: Rules
     baseline: Baseline | None = None
     bought: Key | None = None
+    first_mid: FirstMid = field(default_factory=FirstMid)
     marked_ns: int = 0
     """After the open: when the broker's own mark could be its first; 0 before."""
     breach: Breach | None = None

@@ -24,6 +24,7 @@ from tests.oracle.stop import (
     FIRST_MARK_NS,
     LATE_NS,
     MARKS_NS,
+    OPEN_FRACTION,
     Baseline,
     Moved,
     Quote,
@@ -302,6 +303,7 @@ class Judge:
         if day.baseline is None:
             day.baseline = Baseline(cash_usd + shares * quote.last, rules=self._rules)
         if not math.isnan(quote.mid):
+            self._on_opening_mid(day, tick, quote.mid)
             day.must.denied()
             day.may.denied()
             marks = (quote.mid, quote.last)
@@ -311,6 +313,17 @@ class Judge:
                 self._on_breach(day, tick)
         elif isinstance(tick, f.PriceSaid):
             self._on_lone_print(day, tick, quote, cash_usd + shares * quote.last)
+
+    def _on_opening_mid(self, day: Day, tick: f.Fact, mid_usd: float) -> None:
+        """Where the first mid and the opening price are far apart, either may be the wild one."""
+        age_ns, opened_usd = tick.ns - day.session.open_ns, self._daily.opens.get(day.session.day)
+        if opened_usd is None or day.bought is not None or age_ns > LATE_NS:
+            return
+        if not day.first_mid.take(mid_usd, tick.ns) or self._rules.baseline != "open":
+            return
+        first_usd = day.first_mid.usd
+        if abs(opened_usd / first_usd - 1) > OPEN_FRACTION and day.baseline is not None:
+            day.baseline.widen(self._ledger.cash_usd + self._ledger.shares * first_usd)
 
     def _on_lone_print(self, day: Day, tick: f.PriceSaid, quote: Quote, equity_usd: float) -> None:
         """Beside no mid; at the very end one is enough."""

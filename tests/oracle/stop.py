@@ -31,6 +31,7 @@ AGREE_FRACTION = 0.001
 JUMP_FRACTION = 0.1
 PRICE_USD_MAX = 1e6
 SPREAD_FRACTION_MAX = 0.001
+OPEN_FRACTION = 0.02  # so far from the first mid TWS's own opening price may be a wild one
 APART_NS = SECOND_NS  # two samples that confirm each other
 JITTER_NS = SECOND_NS // 10  # what their ways may differ by
 QUOTE_NS_MAX = 5 * SECOND_NS
@@ -139,6 +140,25 @@ class Quotes:
             self.sound_usd = self.sound_usd if math.isnan(price) else price
         elif tick.kind == OPEN:
             self.opened_usd = price
+
+
+@dataclass(slots=True)
+class FirstMid:
+    """The first mid of a session that a later one is near: it serves as the opening price where
+    TWS's own is far from it."""
+
+    usd: float = math.nan
+    ns: int = 0
+    borne_out: bool = False
+
+    def take(self, mid_usd: float, ns: int) -> bool:
+        """Whether it is borne out by this one, for the first time."""
+        if self.borne_out:
+            return False
+        if not abs(mid_usd / self.usd - 1) <= OPEN_FRACTION:  # a NaN is near nothing
+            self.usd, self.ns = mid_usd, ns
+        self.borne_out = ns - self.ns >= APART_NS
+        return self.borne_out
 
 
 @dataclass(slots=True)

@@ -156,6 +156,20 @@ def test_a_breach_counts_once_an_opening_price_can_be_known(
     assert len(found.violations) == len(found.breaches) == breaches, found.text()
 
 
+@pytest.mark.parametrize(("next_usd", "breaches"), [(97.0, 0), (PRICE, 1)])
+def test_a_first_mid_far_from_the_opening_price_may_be_measured_from_once_it_is_borne_out(
+    path: Path, next_usd: float, breaches: int
+) -> None:
+    # given: quotes stand far under the opening price, or one does
+    opened = holding(path, seen_from="09:29").at("09:30:01").quote(97.0)
+    opened.at("09:30:03").quote(next_usd)
+    # when
+    opened.at("11:00").quote(97.0)
+    # then
+    found = ended(opened.at("16:02").history(RISING, opens=[PRICE]))
+    assert len(found.breaches) == breaches, found.text()
+
+
 def test_a_day_on_which_an_entry_was_due_and_none_came_is_named(path: Path) -> None:
     traffic = morning(path).at("15:56").quote(PRICE).at("15:58").quote(PRICE)
     found = ended(traffic)
