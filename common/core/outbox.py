@@ -50,7 +50,7 @@ from common.tws.link_messages import LinkUp, TwsError
 
 __all__ = ["DURABLE", "EDGE_MESSAGES", "State", "busy", "decide", "evolve", "ready", "start"]
 
-DURABLE: frozenset[type[Message]] = frozenset({tws.SendOrder})
+DURABLE: frozenset[type[Message]] = frozenset({tws.SendOrder, tws.AskPreview})
 EDGE_MESSAGES: tuple[type[Message], ...] = (*tws.TWS_MESSAGES, *tws.EFFECTS)
 
 EXIT_RESEND_S = 2.0
@@ -303,9 +303,11 @@ def _prepared_due(state: State, now: Now, out: Outbound) -> Message | None:
 
 
 def _again(state: State, now: Now, out: Outbound) -> Message | None:
-    """The same order id once more, if it may still go."""
+    """The same order id once more, if it may still go. Over the connection that took it a dialog of
+    TWS is what is left: no other order may sell what that one may, so it waits until it fits."""
     reason = limits.exit_refusal(state, now, out.order)
-    if reason and out.absence_proven:
+    another_link = out.link_number != state.link.number
+    if reason and out.absence_proven and another_link:
         return words.verdict(out, "ABANDONED", f"not sent again: {reason}")
     if reason or limits.exit_wait(state, now, out.order):
         return None

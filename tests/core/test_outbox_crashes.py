@@ -146,6 +146,43 @@ def test_c4_an_exit_whose_id_is_burnt_is_abandoned_so_that_a_new_one_may_go(how:
     assert again.order_id != sent.order_id
 
 
+SOLD_BY_OTHERS = tws.OpenOrder(0, 0, 77, "", ACCOUNT, "SMH", "SELL", 400, "Submitted")
+
+
+def test_c4_an_exit_that_a_dialog_may_hold_waits_until_it_fits_and_no_smaller_one_goes() -> None:
+    # given: TWS took it without a word, and others may sell some of the shares by now
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    play.hear(SOLD_BY_OTHERS)
+    for _ in range(3):
+        play.pass_s(31)
+        play.books(shares=1000, opened=(SOLD_BY_OTHERS,))
+    assert play.status_of(sent.order) == "UNKNOWN"
+    smaller = order("EXIT", 2, shares=600)
+    play.submit(smaller)
+    play.pass_s(1)
+    assert len(play.sent) == 1
+    # when
+    play.pass_s(31)
+    play.books(shares=1000)
+    play.pass_s(1)
+    # then: the same order, under its id
+    assert [again.order_id for again in play.sent] == [sent.order_id] * 2
+
+
+def test_c4_an_exit_that_never_reached_tws_and_fits_no_more_is_abandoned() -> None:
+    play = ready(shares=1000)
+    sent = play.send(order("EXIT"))
+    play.crash()
+    play.connect(next_id=1, shares=1000)
+    play.hear(SOLD_BY_OTHERS)
+    for _ in range(2):
+        play.pass_s(31)
+        play.books(shares=1000, opened=(SOLD_BY_OTHERS,))
+    play.pass_s(1)
+    assert play.status_of(sent.order) == "ABANDONED"
+
+
 def test_c4_an_exit_in_doubt_after_a_death_is_not_sent_again_early() -> None:
     play = ready(shares=1000)
     play.send(order("EXIT"))

@@ -403,9 +403,10 @@ class Judge:
         day = self._day
         if day is None:
             return
-        if placed is not None and placed.rests:
-            day.stop_may_fire = day.stopped = True
-            self._sold(day, execution)
+        if placed is not None and execution.side < 0:
+            self._sold(day, execution)  # by a wrong clock it was sent before the open
+            if placed.rests:
+                day.stop_may_fire = day.stopped = True
         stops = self._rules.baseline != "off"
         if (
             stops and execution.side > 0 and not (corrects and day.bought != key)

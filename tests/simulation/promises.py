@@ -18,6 +18,7 @@ from common.core import outbox
 from common.fold import Fold
 from common.journal import read_bytes
 from common.messages import DONE_STATUSES, Fill
+from common.tws.orders import held as whole_shares
 from tests.oracle.day import LAST_MOMENTS_NS, BearClose, Breach
 from tests.oracle.judge import UNANSWERED, judge_facts
 from tests.oracle.sessions import Session, new_york_text
@@ -62,7 +63,7 @@ def unsettled(world: World) -> str:
     for order in gateway.open_orders():
         if order.stage in IN_DOUBT and not _rightly_in_doubt(gateway, order):
             return f"in doubt: {order.order.intent_id}"
-    truth = int(world.account.smh.shares)
+    truth = whole_shares(world.account.smh.shares)
     told = (gateway.position_reported, gateway.position_by_fills, risk.shares)
     if told != (truth, truth, truth):
         return f"{truth} shares are held; reported, by fills and at the stop monitor: {told}"
@@ -90,9 +91,12 @@ def _disagreement(world: World) -> str:
 
 
 def _rightly_in_doubt(gateway: Any, order: Any) -> bool:
-    """TWS has seen an entry's id and has no trace of it: only the session's end proves it dead."""
-    seen: bool = gateway.link.next_order_id > order.order_id
-    return order.order.purpose == "ENTRY" and seen
+    """TWS has seen an entry's id and has no trace of it: only the session's end proves it dead. An
+    exit that fits no more waits for whoever looks at the dialog."""
+    if order.order.purpose == "ENTRY":
+        return bool(gateway.link.next_order_id > order.order_id)
+    fits = order.remaining <= gateway.held_at_most - gateway.foreign_sells
+    return order.link_number == gateway.link.number and not fits
 
 
 def check_end(world: World) -> None:
