@@ -303,11 +303,12 @@ def _prepared_due(state: State, now: Now, out: Outbound) -> Message | None:
 
 
 def _again(state: State, now: Now, out: Outbound) -> Message | None:
-    """The same order id once more, if it may still go. Over the connection that took it a dialog of
-    TWS is what is left: no other order may sell what that one may, so it waits until it fits."""
+    """The same order id once more, if it may still go. What never reached TWS is given up; what TWS
+    took without a word is cancelled first."""
     reason = limits.exit_refusal(state, now, out.order)
-    another_link = out.link_number != state.link.number
-    if reason and out.absence_proven and another_link:
+    if reason and out.absence_proven:
+        if reconcile.may_be_held(state, out):
+            return tws.SendCancel(order_id=out.order_id) if _may_cancel(state) else None
         return words.verdict(out, "ABANDONED", f"not sent again: {reason}")
     if reason or limits.exit_wait(state, now, out.order):
         return None

@@ -128,8 +128,17 @@ def test_c4_an_exit_proven_absent_is_sent_again_under_its_old_id() -> None:
     assert [sent.order_id for sent in play.sent] == [first.order_id, first.order_id]
 
 
+def looks(play: Play, shares: int, times: int = 2, opened: tuple[tws.OpenOrder, ...] = ()) -> None:
+    """So often the broker's books are told, far enough apart to count."""
+    for _ in range(times):
+        play.pass_s(31)
+        play.books(shares=shares, opened=opened)
+
+
 @pytest.mark.parametrize("how", ["103", "handshake"])
-def test_c4_an_exit_whose_id_is_burnt_is_abandoned_so_that_a_new_one_may_go(how: str) -> None:
+def test_c4_an_exit_whose_id_is_burnt_is_cancelled_then_abandoned_so_that_a_new_one_may_go(
+    how: str,
+) -> None:
     play = ready(shares=1000)
     sent = play.send(order("EXIT"))
     if how == "handshake":
@@ -138,9 +147,10 @@ def test_c4_an_exit_whose_id_is_burnt_is_abandoned_so_that_a_new_one_may_go(how:
     else:
         play.pass_s(3)
         play.error(103, "Duplicate order id", ref_id=sent.order_id)
-    for _ in range(2):
-        play.pass_s(31)
-        play.books(shares=1000)
+    looks(play, shares=1000)
+    assert play.status_of(sent.order) == "UNKNOWN"
+    looks(play, shares=1000)
+    assert [cancel.order_id for cancel in play.all(tws.SendCancel)] == [sent.order_id]
     assert play.status_of(sent.order) == "ABANDONED"
     again = play.send(order("EXIT", attempt=2))
     assert again.order_id != sent.order_id
@@ -149,25 +159,24 @@ def test_c4_an_exit_whose_id_is_burnt_is_abandoned_so_that_a_new_one_may_go(how:
 SOLD_BY_OTHERS = tws.OpenOrder(0, 0, 77, "", ACCOUNT, "SMH", "SELL", 400, "Submitted")
 
 
-def test_c4_an_exit_that_a_dialog_may_hold_waits_until_it_fits_and_no_smaller_one_goes() -> None:
-    # given: TWS took it without a word, and others may sell some of the shares by now
+def test_c4_an_exit_that_tws_took_and_that_fits_no_more_is_cancelled_before_a_smaller_one() -> None:
+    # given: a dialog may hold it, and others may sell some of the shares by now
     play = ready(shares=1000)
     sent = play.send(order("EXIT"))
     play.hear(SOLD_BY_OTHERS)
-    for _ in range(3):
-        play.pass_s(31)
-        play.books(shares=1000, opened=(SOLD_BY_OTHERS,))
-    assert play.status_of(sent.order) == "UNKNOWN"
+    looks(play, shares=1000, opened=(SOLD_BY_OTHERS,))
     smaller = order("EXIT", 2, shares=600)
     play.submit(smaller)
     play.pass_s(1)
-    assert len(play.sent) == 1
+    # then
+    assert [cancel.order_id for cancel in play.all(tws.SendCancel)] == [sent.order_id]
+    assert (len(play.sent), play.status_of(sent.order)) == (1, "UNKNOWN")
     # when
-    play.pass_s(31)
-    play.books(shares=1000)
+    looks(play, shares=1000, opened=(SOLD_BY_OTHERS,))
     play.pass_s(1)
-    # then: the same order, under its id
-    assert [again.order_id for again in play.sent] == [sent.order_id] * 2
+    # then
+    assert play.status_of(sent.order) == "ABANDONED"
+    assert [again.order.intent_id for again in play.sent[1:]] == [smaller.intent_id]
 
 
 def test_c4_an_exit_that_never_reached_tws_and_fits_no_more_is_abandoned() -> None:
@@ -176,11 +185,10 @@ def test_c4_an_exit_that_never_reached_tws_and_fits_no_more_is_abandoned() -> No
     play.crash()
     play.connect(next_id=1, shares=1000)
     play.hear(SOLD_BY_OTHERS)
-    for _ in range(2):
-        play.pass_s(31)
-        play.books(shares=1000, opened=(SOLD_BY_OTHERS,))
+    looks(play, shares=1000, opened=(SOLD_BY_OTHERS,))
     play.pass_s(1)
     assert play.status_of(sent.order) == "ABANDONED"
+    assert not play.all(tws.SendCancel)
 
 
 def test_c4_an_exit_in_doubt_after_a_death_is_not_sent_again_early() -> None:
@@ -338,9 +346,7 @@ def test_a_trade_of_others_before_the_send_that_is_told_after_it_leaves_no_doubt
     assert play.status_of(sent.order) == "UNKNOWN"
     play.link_down()
     play.connect(next_id=sent.order_id + 1, shares=1300)
-    for _ in range(2):
-        play.pass_s(31)
-        play.books(shares=1300)
+    looks(play, shares=1300, times=4)
     # then
     assert play.status_of(sent.order) == "ABANDONED"
 
@@ -422,8 +428,7 @@ def test_a_past_sessions_order_in_doubt_ends_though_the_position_has_changed() -
     play.books(shares=0)
     assert play.status_of(sent.order) == "UNKNOWN"
     play.market_ns = play.state.session.next_open_ns + 1 if play.state.session else 0
-    play.pass_s(11)
-    play.books(shares=0)
+    looks(play, shares=0, times=3)
     assert play.status_of(sent.order) == "ABANDONED"
 
 

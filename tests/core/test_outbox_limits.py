@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import pytest
@@ -26,7 +27,7 @@ from common.messages import (
     Resume,
     Unlock,
 )
-from common.settings import Account, Limits, Margin, Settings
+from common.settings import Account, Exit, Limits, Margin, Settings
 from common.tws import messages as tws
 from common.tws.link_messages import ClockCompared
 from tests.core.outbox_play import ACCOUNT, SESSION, START_NS, Play, account_rows, order
@@ -177,6 +178,22 @@ def test_a_foreign_order_that_is_gone_is_forgotten_within_seconds() -> None:
     play.books(shares=1000)
     assert play.newest(OrderBook).foreign_sell_shares == 0
     assert play.send(order("EXIT")).order.shares == 1000
+
+
+@pytest.mark.parametrize(("bear", "left"), [("next_open", 100), ("after_hours", 0)])
+def test_where_exits_go_after_hours_a_foreign_order_that_lapses_is_missed_in_the_evening_too(
+    bear: Literal["next_open", "after_hours"], left: int
+) -> None:
+    play = ready(shares=1000, settings=Settings(exit=Exit(bear=bear)))
+    play.hear(SESSION)
+    play.pass_s(61)
+    play.books(shares=1000, opened=(foreign("SELL"),))
+    play.market_ns = SESSION.close_ns
+    play.pass_s(11)
+    assert play.state.snapshots.pending is (not left)
+    if play.state.snapshots.pending:
+        play.books(shares=1000)
+    assert play.newest(OrderBook).foreign_sell_shares == left
 
 
 def test_nothing_waits_for_a_look_at_orders_that_are_not_ours() -> None:

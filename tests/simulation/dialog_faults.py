@@ -3,8 +3,10 @@ said, until a person sends it, discards it, or never looks."""
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Literal
 
+from common import topology
 from services.sim_tws.tape import Phase
 from tests.simulation.fault import STANDING, Fault, Harm
 from tests.simulation.timeline import seconds
@@ -12,6 +14,8 @@ from tests.simulation.timeline import seconds
 if TYPE_CHECKING:
     from tests.simulation.nemesis import Nemesis
 
+DIES_SHARE = 0.3
+"""Of the runs: the gateway dies a second after a dialog is shown. Drawn for itself."""
 ANSWER_S = (2.0, 8.0, 30.0, 75.0, 110.0)
 PAGED_WITHIN_S = 15.0
 """Host time in which somebody has been told of an order that TWS says nothing about."""
@@ -24,10 +28,13 @@ def dialogs(nemesis: Nemesis) -> Harm:
     tws.switches.hold_orders = chance.choice((1, 1, 2))
     answer: Answer = chance.choices(("send", "discard", "forget"), (6, 2, 2))[0]
     answer_s = chance.choice(ANSWER_S)
+    dies = Random(f"{nemesis.world.seed} death beside a dialog").random() < DIES_SHARE
 
     def shown() -> None:
         nemesis.world.injected["held orders"] += 1
         nemesis.world.note(f"--- TWS shows a dialog; {answer} after {answer_s:g} s")
+        if dies:
+            nemesis.world.timeline.after(1.0, lambda: _kill_gateway(nemesis))
         if len(tws.broker.dialogs) == 1:
             nemesis.lasts("dialog", answer_s, lambda: _answer(nemesis, answer))
             _is_paged(nemesis)
@@ -37,6 +44,12 @@ def dialogs(nemesis: Nemesis) -> Harm:
 
     tws.on_dialog = shown
     return STANDING, end
+
+
+def _kill_gateway(nemesis: Nemesis) -> None:
+    gateway = nemesis.world.processes[topology.GATEWAY]
+    if gateway.up:
+        gateway.kill("kill -9")
 
 
 Answer = Literal["send", "discard", "forget"]

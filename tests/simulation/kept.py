@@ -40,6 +40,7 @@ KEPT_CHOICES: dict[int, tuple[str, str]] = {
         "beside an exit that a dialog held another one sold what fitted: short by all of it",
     ),
     734608: ("", "the same after IB liquidated a part"),
+    738264: ("after hours", "what others sold no more was left to them all evening"),
     733904: ("", "the id of a what-if was used again after the power was cut"),
     735670: ("", "an exit sent before the open by a wrong clock sold at it: the judge"),
     730959: ("", "an open that fell 2 % while quotes stood still has no sure price: the judge"),

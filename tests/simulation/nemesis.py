@@ -86,6 +86,8 @@ class Nemesis:
         self.waiting: list[Planned] = []
         self.active: list[str] = []
         self.resting: list[str] = []
+        self.rested_ns: list[int] = []
+        """Host time at which each of those that rested was gone."""
         self.ended_ns = 0
         self.trouble: list[tuple[str, int, int]] = []
         """Every fault with its host instants, the mending included."""
@@ -203,6 +205,7 @@ class Nemesis:
             end()
             self.world.note(f"--- {name} is over")
             self.resting.remove(name)
+            self.rested_ns.append(self.world.timeline.host_ns)
 
         self.world.timeline.after(last_s, over)
 

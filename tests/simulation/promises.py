@@ -24,7 +24,7 @@ from tests.oracle.judge import UNANSWERED, judge_facts
 from tests.oracle.sessions import Session, new_york_text
 from tests.simulation.drawn import rules
 from tests.simulation.market import calendar
-from tests.simulation.others_faults import OTHERS
+from tests.simulation.others_faults import FORGOTTEN_S, OTHERS
 from tests.simulation.question_faults import QUESTIONS
 from tests.simulation.timeline import seconds
 
@@ -91,12 +91,9 @@ def _disagreement(world: World) -> str:
 
 
 def _rightly_in_doubt(gateway: Any, order: Any) -> bool:
-    """TWS has seen an entry's id and has no trace of it: only the session's end proves it dead. An
-    exit that fits no more waits for whoever looks at the dialog."""
-    if order.order.purpose == "ENTRY":
-        return bool(gateway.link.next_order_id > order.order_id)
-    fits = order.remaining <= gateway.held_at_most - gateway.foreign_sells
-    return order.link_number == gateway.link.number and not fits
+    """TWS has seen an entry's id and has no trace of it: only the session's end proves it dead."""
+    seen: bool = gateway.link.next_order_id > order.order_id
+    return order.order.purpose == "ENTRY" and seen
 
 
 def check_end(world: World) -> None:
@@ -193,6 +190,9 @@ def _sold_in_the_evening(world: World, close: BearClose) -> None:
     for _, from_ns, to_ns in world.nemesis.trouble:
         if from_ns < allowed_ns and to_ns > close.host_ns - RECOVERY_NS:
             allowed_ns = max(allowed_ns, to_ns + RECOVERY_NS)
+    for gone_ns in world.nemesis.rested_ns:  # what others may sell is not sold until it is missed
+        if gone_ns <= allowed_ns:
+            allowed_ns = max(allowed_ns, gone_ns + seconds(FORGOTTEN_S))
     if sold_ns > allowed_ns:
         late_s = (sold_ns - close.host_ns) / 1e9
         world.fail(

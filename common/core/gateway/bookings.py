@@ -164,6 +164,7 @@ def _cancel_sent(state: State, now: Now, sent: tws.SendCancel) -> None:
     if out is not None:
         out.cancel_sent, out.cancel_sent_host_ns = True, now.host_ns
         out.cancels += 1
+        out.absent, out.absence_proven = 0, False
         _count_action(state, out)
 
 

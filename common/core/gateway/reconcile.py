@@ -88,10 +88,14 @@ def in_doubt(state: State, now: Now) -> bool:
 
 
 def look_due(state: State, now: Now) -> bool:
-    """Time to look for orders that are not ours, in the session: TWS tells nobody of them unasked,
-    and what they may sell must not be sold twice."""
+    """Time to look for orders that are not ours, while ours may sell: TWS tells nobody of them
+    unasked, nor of their end, and what they may sell must not be sold twice."""
     session, snapshots = state.session, state.snapshots
-    if session is None or not session.open_ns <= now.market_ns < session.close_ns:
+    if session is None:
+        return False
+    in_evening = state.foreign and state.settings.exit.bear == "after_hours"
+    until_ns = session.close_ns + (limits.EXTENDED_AFTER_CLOSE_NS if in_evening else 0)
+    if not session.open_ns <= now.market_ns < until_ns:
         return False
     every_s = FOREIGN_LOOK_S if state.foreign else LOOK_S
     age_ns = now.market_ns - snapshots.taken_market_ns
@@ -153,13 +157,30 @@ def _resolve(state: State, now: Now, out: Outbound, reported: int) -> None:
     id_seen = state.link.next_order_id > out.order_id and not same_link
     refused_id = out.code == codes.DUPLICATE_ORDER_ID
     if session_over or refused_id or (id_seen and out.order.action == "SELL"):
-        outbound.finish(state, out, "ABANDONED", "the broker's books do not know it")
+        _give_up(state, out)
     elif id_seen:
         return
+    elif out.order.purpose == "EXIT" and out.cancels:
+        _give_up(state, out)
     elif out.order.purpose == "EXIT":
         out.absence_proven = True
     else:
         outbound.finish(state, out, "ABANDONED", "it is proven that it never reached the broker")
+
+
+def _give_up(state: State, out: Outbound) -> None:
+    """What the books do not know a dialog of TWS may hold, and somebody send: before another exit
+    may take its place it is cancelled, and looked for twice more."""
+    if out.order.purpose == "EXIT" and not out.cancels:
+        out.cancel_wanted = True
+    else:
+        outbound.finish(state, out, "ABANDONED", "the broker's books do not know it")
+
+
+def may_be_held(state: State, out: Outbound) -> bool:
+    """Whether the TWS that took it is still there, has not said a word of it, and was not asked to
+    cancel it."""
+    return out.link_number == state.link.number and not out.cancels
 
 
 def _session_over(state: State, now: Now, out: Outbound) -> bool:
